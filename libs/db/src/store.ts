@@ -1,0 +1,354 @@
+import type { Account } from "@async-mail/domain/account";
+import type { Message, Payload, Priority } from "@async-mail/domain/message";
+import type { DeferralClass, Outcome, Recipient } from "@async-mail/domain/outcome";
+import type { Rule } from "@async-mail/domain/schedule";
+import type { Instant } from "@async-mail/domain/time";
+
+/**
+ * The port to storage: what the three processes can ask of the file they share. Every verb is asynchronous, so that
+ * a second engine can stand beside SQLite's. A verb that writes is one transaction (large ones are several, and
+ * answer after the last) and has been synced to disk when its promise resolves. A verb throws `StorageBusy` when the
+ * file stayed locked past the verb's deadline, and `StorageUnavailable` when the disk or the file refuses.
+ */
+export type Store = {
+  messages: MessageStore;
+  queue: QueueStore;
+  reports: ReportStore;
+  accounts: AccountStore;
+  rules: RuleStore;
+  processes: ProcessStore;
+  service: ServiceStore;
+  housekeeping: HousekeepingStore;
+  /** True when another process has committed since the last call. Cheap: reads no table. */
+  changed(): boolean;
+  /** How often a transaction had to wait for another's, since the store was opened. */
+  busyRetries(): number;
+  close(): Promise<void>;
+};
+
+/** The file is locked by others; nothing was written; worth trying again. */
+export class StorageBusy extends Error {
+  override name = "StorageBusy";
+}
+
+/** Disk full, read-only, I/O error, not a database: nothing was written. */
+export class StorageUnavailable extends Error {
+  override name = "StorageUnavailable";
+}
+
+/** The file cannot be used by this program at all; the message says why and what to do. */
+export class StorageRefused extends Error {
+  override name = "StorageRefused";
+}
+
+// ---------------------------------------------------------------- messages, as the API sees them
+
+export type MessageStore = {
+  /**
+   * Stores each message on its own terms; answers in the same order. An id already stored is `duplicate id`, unless it
+   * ended in `error`: then it starts afresh, with its history and Message-ID.
+   */
+  enqueue(messages: Message[], now: Instant): Promise<("queued" | "duplicate id" | "account not found" | "missing account configuration")[]>;
+  /** Deletes whatever is not being sent right now. */
+  remove(ids: string[]): Promise<{ removed: number; notFound: string[]; inFlight: string[] }>;
+  /** Puts failed messages back in the queue. */
+  retry(ids: string[], now: Instant): Promise<{ retried: number; notFound: string[]; notFailed: string[] }>;
+  /** Deletes final messages reported before `reportedBeforeMs` (wall), and with `endedBeforeMs` also those not reported that ended before it. All of them, in small transactions. */
+  cleanup(before: { reportedBeforeMs: number; endedBeforeMs: number | null }): Promise<number>;
+  /** One page, by priority, then age. `after` is the last record of the page before. */
+  list(filter: MessageFilter, after: ListPosition | null, limit: number, now: Instant): Promise<{ records: MessageRecord[]; next: ListPosition | null }>;
+  /** One record with its history; null when there is none. */
+  get(id: string, now: Instant): Promise<(MessageRecord & { history: HistoryEntry[] }) | null>;
+};
+
+export type MessageStatus = "pending" | "deferred" | "sent" | "error";
+
+export type MessageFilter = {
+  status?: MessageStatus;
+  /** Only what is not yet final. */
+  activeOnly?: boolean;
+  accountId?: string;
+};
+
+export type ListPosition = { priority: number; key: number };
+
+/** A row as a person would ask about it. Times are wall ms. */
+export type MessageRecord = {
+  id: string;
+  status: MessageStatus;
+  accountId: string | null;
+  priority: Priority;
+  deferredMs: number | null;
+  deferredReason: string | null;
+  /** Why it has not gone out yet, and until when; null for final messages. */
+  waiting: { reason: string; untilMs: number | null } | null;
+  sentMs: number | null;
+  errorMs: number | null;
+  error: string | null;
+  reportedMs: number | null;
+  createdMs: number;
+  updatedMs: number;
+  attempts: number;
+  messageId: string;
+  smtpResponse: string | null;
+  recipients: Recipient[];
+  payload: Payload;
+};
+
+export type HistoryEntry = {
+  atMs: number;
+  claim: number;
+  outcome: string;
+  code: number | null;
+  response: string | null;
+  untilMs: number | null;
+};
+
+// ---------------------------------------------------------------- the queue, as the dispatcher sees it
+
+export type QueueStore = {
+  /** True when a claim would find something now (or the schema is no longer ours to use). A read; costs no transaction. */
+  ready(now: Instant): Promise<boolean>;
+  /** Steady ms at which the next account becomes ready; null when nothing waits. */
+  nextReadyMs(): Promise<number | null>;
+  /**
+   * Takes up to `slots` due messages: turns between accounts, priority within, limits and connections counted, all in
+   * one transaction. `lost` when the process was struck off: it must send nothing more under its old number.
+   */
+  claimDue(request: ClaimRequest, now: Instant): Promise<ClaimAnswer>;
+  /** Its inline attachments, decoded, in order. Read apart since they may be large. */
+  contents(messageKey: number): Promise<Uint8Array[]>;
+  /** Writes what came of a claim. False when the claim was lost to another: then nothing was written. */
+  settle(claim: ClaimRef, outcome: Outcome, now: Instant): Promise<boolean>;
+  /** Tells that this process now has `open` connections to the account, so that others may open the rest. */
+  connections(process: number, accountKey: number, open: number, now: Instant): Promise<void>;
+};
+
+export type ClaimRequest = {
+  process: number;
+  /** Free slots of this dispatcher. */
+  slots: number;
+  /** All slots of this dispatcher, free or not: what fairness divides. */
+  capacity: number;
+  /** Bytes of messages this dispatcher may still take in; at least one message is given when it has none in flight. */
+  bytes: number;
+  /** Claims it holds, by account key; absent: none. */
+  held: ReadonlyMap<number, number>;
+  /** The configured `max_connections_per_account`. */
+  maxConnectionsPerAccount: number;
+};
+
+export type ClaimAnswer =
+  | { kind: "lost" }
+  | { kind: "suspended" }
+  | {
+      kind: "claimed";
+      claims: Claim[];
+      /** A message that has taken dispatchers down waits to be sent alone: claim nothing more until nothing is in flight. */
+      soloWaiting: boolean;
+    };
+
+export type ClaimRef = { messageKey: number; claim: number };
+
+/** One message, ours until settled, and all that sending it needs. */
+export type Claim = ClaimRef & {
+  id: string;
+  accountKey: number;
+  account: Account;
+  /** Connections this process may have open to the account from now on. */
+  connectionShare: number;
+  priority: Priority;
+  attempts: number;
+  /** Sent alone, since it has taken dispatchers down before. */
+  solo: boolean;
+  createdMs: number;
+  /** Wall ms of the first attempt, this one included: its Date. */
+  firstAttemptMs: number;
+  /** Steady ms at which it could first be sent; `max_age_seconds` counts from here. */
+  firstDueMs: number;
+  /** Wall ms; not worth sending after. */
+  expiresMs: number | null;
+  onAmbiguous: "retry" | "fail" | null;
+  messageId: string;
+  /** Those already accepted or refused for good are not asked again. */
+  recipients: Recipient[];
+  payload: Payload;
+  /** Size of the inline attachments, in bytes; 0: none to read. */
+  contentBytes: number;
+  /** Size of all of it, for bounds in memory. */
+  bytes: number;
+};
+
+// ---------------------------------------------------------------- reports
+
+export type ReportStore = {
+  /** States not yet acknowledged whose time has come, oldest first. */
+  due(limit: number, now: Instant): Promise<ReportRow[]>;
+  /** Steady ms at which the next one is due; null when none waits. */
+  nextDueMs(): Promise<number | null>;
+  /** Marks exactly the states that were posted; answers how many rows still had them. */
+  acknowledge(rows: ReportRef[], now: Instant): Promise<number>;
+  /** The state is kept back until `untilMs` (steady), and its `tries` grows by one. */
+  postpone(rows: ReportRef[], untilMs: number, now: Instant): Promise<void>;
+  /** Reports older than this are given up: final messages are deleted. At most `limit`; answers how many. */
+  giveUp(endedBeforeMs: number, limit: number, now: Instant): Promise<number>;
+  /** What the reporter must remember of its client over restarts. */
+  client(): Promise<ClientState>;
+  saveClient(state: ClientState): Promise<void>;
+};
+
+export type ReportRef = { messageKey: number; seq: number };
+
+/** A message's state to be reported. Times are wall ms. */
+export type ReportRow = ReportRef & {
+  id: string;
+  accountId: string | null;
+  priority: Priority;
+  createdMs: number;
+  updatedMs: number;
+  sentMs: number | null;
+  errorMs: number | null;
+  error: string | null;
+  deferredMs: number | null;
+  deferredReason: string | null;
+  deferredClass: DeferralClass | null;
+  attempts: number;
+  messageId: string;
+  smtpResponse: string | null;
+  recipients: Recipient[];
+  /** How often this state was kept back after a refusal. */
+  tries: number;
+};
+
+/** Steady ms. */
+export type ClientState = { lastCallMs: number | null; quietUntilMs: number | null; lastRunNow: number };
+
+// ---------------------------------------------------------------- accounts and rules
+
+export type AccountStore = {
+  /**
+   * Inserts or replaces. `keepPassword` keeps the stored one; answers the name of the field whose change forbids that
+   * (`host`, `port`, `user` or `security`), and writes nothing then. A change ends a hold.
+   */
+  put(account: Account, options: { keepPassword: boolean }, now: Instant): Promise<{ ok: true } | { ok: false; changed: string }>;
+  /** The configuration's own account; null when it names none. Its password is kept nowhere but in the configuration. */
+  configureDefault(account: Account | null, now: Instant): Promise<void>;
+  list(now: Instant): Promise<AccountRecord[]>;
+  get(id: string, now: Instant): Promise<AccountRecord | null>;
+  /** Its unsent messages become errors `account deleted`; those being sent finish first. Nothing when unknown. */
+  remove(id: string, now: Instant): Promise<void>;
+  /** By an operator, until released or `untilMs` (steady). False: unknown. */
+  hold(id: string, reason: string, untilMs: number | null, now: Instant): Promise<boolean>;
+  /** Ends a hold, whoever made it. False: unknown. */
+  release(id: string, now: Instant): Promise<boolean>;
+  /** Asks the dispatchers to log in; the key under which the answer will be. Null: unknown account. */
+  askVerification(id: string, now: Instant): Promise<number | null>;
+  /** Null until answered. */
+  verification(key: number): Promise<{ ok: boolean; text: string } | null>;
+  dropVerification(key: number): Promise<void>;
+  /** For a dispatcher: one that nobody has taken yet. */
+  takeVerification(process: number, now: Instant): Promise<{ key: number; accountKey: number; account: Account } | null>;
+  answerVerification(key: number, answer: { ok: boolean; text: string }, now: Instant): Promise<void>;
+};
+
+/** An account with its state. Times are wall ms. Passwords never leave the store this way. */
+export type AccountRecord = {
+  account: Omit<Account, "password">;
+  hasPassword: boolean;
+  state: "ready" | "limited" | "held";
+  reason: string | null;
+  untilMs: number | null;
+  /** Null where there is no such limit. */
+  left: { perMinute: number | null; perHour: number | null; perDay: number | null; recipientsPerDay: number | null };
+  pending: number;
+  inFlight: number;
+  createdMs: number;
+  updatedMs: number;
+};
+
+export type RuleStore = {
+  list(): Promise<Rule[]>;
+  add(rule: Omit<Rule, "id" | "priority">): Promise<void>;
+  /** Adds all if the table has never had one. */
+  seed(rules: Omit<Rule, "id" | "priority">[]): Promise<void>;
+  setEnabled(id: number, enabled: boolean): Promise<boolean>;
+  remove(id: number): Promise<boolean>;
+};
+
+// ---------------------------------------------------------------- processes and the service
+
+export type ProcessKind = "api" | "dispatcher" | "reporter";
+
+export type ProcessRecord = {
+  process: number;
+  kind: ProcessKind;
+  pid: number;
+  host: string;
+  version: string;
+  startedMs: number;
+  seenMs: number;
+  /** Grows with every sign of life; one that stands still for a lease is dead to the others. */
+  beat: number;
+};
+
+export type ProcessStore = {
+  /** A row for this process; answers its number, never used before. */
+  register(self: { kind: ProcessKind; pid: number; host: string; version: string }, now: Instant): Promise<number>;
+  /** False when others have struck it off. */
+  beat(process: number, now: Instant): Promise<boolean>;
+  list(): Promise<ProcessRecord[]>;
+  /** Strikes off a process whose beat still is `beat`; its claims are due again. False: it lives, or is gone already. */
+  strikeOff(process: number, beat: number, now: Instant): Promise<boolean>;
+  /** Leaves in good order: claims it still holds are given back. */
+  leave(process: number, now: Instant): Promise<void>;
+};
+
+export type ServiceStore = {
+  status(): Promise<{ active: boolean; pendingMessages: number }>;
+  /** Writes the first start's switch; nothing when it was ever written. */
+  seedActive(active: boolean): Promise<void>;
+  setActive(active: boolean): Promise<void>;
+  /** Cheap: hundreds a second share a commit. */
+  runNow(): Promise<void>;
+  /** Grows with every run-now. */
+  runNowCount(): Promise<number>;
+  /** Throws when the file cannot be written now or its schema is not ours. */
+  checkWritable(): Promise<void>;
+  counts(now: Instant): Promise<ServiceCounts>;
+};
+
+/** Kept by the transactions, never counted from the queue. */
+export type ServiceCounts = {
+  accounts: {
+    accountId: string;
+    pending: number;
+    sent: number;
+    errors: number;
+    deferred: number;
+    rateLimited: number;
+    held: boolean;
+    left: AccountRecord["left"];
+  }[];
+  reportsWaiting: number;
+  /** Age of the oldest report that waits; 0: none. */
+  oldestReportMs: number;
+  /** How long the message due longest has been due; 0: none. */
+  oldestDueMs: number;
+  processes: Record<ProcessKind, number>;
+  walBytes: number;
+  databaseBytes: number;
+};
+
+// ---------------------------------------------------------------- housekeeping, in small steps
+
+export type HousekeepingStore = {
+  /** Ends what is no longer worth sending (`expires_ts`), and what waited behind a fault of its account for longer than `maxAgeMs`. Answers how many, at most `limit`. */
+  expire(maxAgeMs: number, limit: number, now: Instant): Promise<number>;
+  /** Deletes final messages: reported before `reportedBeforeMs`, or (not null) ended before `endedBeforeMs` though never reported. Wall ms. At most `limit`. */
+  purge(before: { reportedBeforeMs: number; endedBeforeMs: number | null }, limit: number): Promise<number>;
+  /** Frees what only unsent messages need, and the memory of limits older than a day. */
+  trim(limit: number, now: Instant): Promise<number>;
+  /** Moves the write-ahead log into the file as far as readers allow. */
+  checkpoint(): Promise<void>;
+  optimize(): Promise<void>;
+};

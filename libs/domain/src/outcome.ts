@@ -1,0 +1,50 @@
+/** How far the dialogue was when it ended. */
+export type SmtpStage = "dns" | "connect" | "tls" | "greeting" | "ehlo" | "starttls" | "auth" | "mail" | "rcpt" | "data" | "dot";
+
+/** waiting: not yet accepted, and not refused for good. */
+export type Recipient = {
+  address: string;
+  outcome: "accepted" | "refused" | "waiting";
+  code?: number;
+  response?: string;
+};
+
+/** What came of one attempt, as the relay and the composer saw it. What it means is for `decide`. */
+export type Reply =
+  /** The final dot was answered with 2yz. `recipients` are those of this attempt. */
+  | { kind: "accepted"; code: number; response: string; recipients: Recipient[] }
+  /** The server answered 4yz or 5yz. After a mixed RCPT, `recipients` tells which of them. */
+  | { kind: "refused"; stage: SmtpStage; code: number; response: string; recipients: Recipient[] }
+  /** The connection could not be had, or broke before MAIL FROM: the account's fault. */
+  | { kind: "unreachable"; stage: SmtpStage; reason: string }
+  /** The connection broke after MAIL FROM and before the final dot: the message's own, and surely not sent. */
+  | { kind: "broken"; stage: SmtpStage; reason: string }
+  /** The final dot was handed over and its answer never came. */
+  | { kind: "ambiguous"; reason: string }
+  /** No mail could be made of it. */
+  | { kind: "uncomposed"; permanent: boolean; reason: string }
+  /** Not begun, or cut before the dot, since the dispatcher is stopping or no longer stands. */
+  | { kind: "given_back"; reason: string; mailFromSent: boolean };
+
+/** The word before the colon of `deferred_reason`; one report for each class (contract §4.2). */
+export type DeferralClass = "limit" | "retry" | "held" | "attachment";
+
+/** What is written for an attempt. Times are steady ms. */
+export type Outcome =
+  | { kind: "sent"; code: number; response: string; recipients: Recipient[] }
+  | {
+      kind: "deferred";
+      class: DeferralClass;
+      /** `<class>: <text>` */
+      reason: string;
+      untilMs: number;
+      /** False when the server was not spoken to about this message (its attachments could not be fetched). */
+      countsAttempt: boolean;
+      code?: number;
+      response?: string;
+      recipients: Recipient[];
+    }
+  /** A fault of the account: it is held, this message waits with it, and the attempt does not count. */
+  | { kind: "held"; reason: string; code?: number; response?: string; mailFromSent: boolean }
+  | { kind: "error"; error: string; code?: number; response?: string; recipients: Recipient[]; mailFromSent: boolean }
+  | { kind: "given_back"; reason: string; mailFromSent: boolean };
