@@ -48,15 +48,25 @@ export type MessageStore = {
    * Stores each message on its own terms; answers in the same order. An id already stored is `duplicate id`, unless it
    * ended in `error`: then it starts afresh, with its history and Message-ID.
    */
-  enqueue(messages: Message[], now: Instant): Promise<("queued" | "duplicate id" | "account not found" | "missing account configuration")[]>;
+  enqueue(
+    messages: Message[],
+    now: Instant,
+  ): Promise<("queued" | "duplicate id" | "account not found" | "missing account configuration")[]>;
   /** Deletes whatever is not being sent right now. */
   remove(ids: string[]): Promise<{ removed: number; notFound: string[]; inFlight: string[] }>;
   /** Puts failed messages back in the queue. */
   retry(ids: string[], now: Instant): Promise<{ retried: number; notFound: string[]; notFailed: string[] }>;
   /** Deletes final messages reported before `reportedBeforeMs` (wall), and with `endedBeforeMs` also those not reported that ended before it. All of them, in small transactions. */
   cleanup(before: { reportedBeforeMs: number; endedBeforeMs: number | null }): Promise<number>;
+  /** Grows with every id not stored before; 0: none yet. */
+  newestKey(): Promise<number>;
   /** One page, by priority, then age. `after` is the last record of the page before. */
-  list(filter: MessageFilter, after: ListPosition | null, limit: number, now: Instant): Promise<{ records: MessageRecord[]; next: ListPosition | null }>;
+  list(
+    filter: MessageFilter,
+    after: ListPosition | null,
+    limit: number,
+    now: Instant,
+  ): Promise<{ records: MessageRecord[]; next: ListPosition | null }>;
   /** One record with its history; null when there is none. */
   get(id: string, now: Instant): Promise<(MessageRecord & { history: HistoryEntry[] }) | null>;
 };
@@ -118,10 +128,23 @@ export type QueueStore = {
   claimDue(request: ClaimRequest, now: Instant): Promise<ClaimAnswer>;
   /** Its inline attachments, decoded, in order. Read apart since they may be large. */
   contents(messageKey: number): Promise<Uint8Array[]>;
-  /** Writes what came of a claim. False when the claim was lost to another: then nothing was written. */
-  settle(claim: ClaimRef, outcome: Outcome, now: Instant): Promise<boolean>;
-  /** Tells that this process now has `open` connections to the account, so that others may open the rest. */
-  connections(process: number, accountKey: number, open: number, now: Instant): Promise<void>;
+  /** Writes what came of a claim. */
+  settle(claim: ClaimRef, outcome: Outcome, now: Instant): Promise<Settled>;
+  /**
+   * A claim reserves `connectionShare` connections to the account for its process, and the reservation stays until
+   * this call lowers it to `keep`: call it after closing connections (or when going idle with fewer open than reserved),
+   * never while about to open more.
+   */
+  giveBackConnections(process: number, accountKey: number, keep: number, now: Instant): Promise<void>;
+};
+
+export type Settled = {
+  /** False when the claim was lost to another: then nothing was written. */
+  written: boolean;
+  /** The account was not held and now is, until a steady moment. */
+  held: { reason: string; untilMs: number } | null;
+  /** A hold of the account ended with this success. */
+  released: boolean;
 };
 
 export type ClaimRequest = {
@@ -230,7 +253,11 @@ export type AccountStore = {
    * Inserts or replaces. `keepPassword` keeps the stored one; answers the name of the field whose change forbids that
    * (`host`, `port`, `user` or `security`), and writes nothing then. A change ends a hold.
    */
-  put(account: Account, options: { keepPassword: boolean }, now: Instant): Promise<{ ok: true } | { ok: false; changed: string }>;
+  put(
+    account: Account,
+    options: { keepPassword: boolean },
+    now: Instant,
+  ): Promise<{ ok: true } | { ok: false; changed: string }>;
   /** The configuration's own account; null when it names none. Its password is kept nowhere but in the configuration. */
   configureDefault(account: Account | null, now: Instant): Promise<void>;
   list(now: Instant): Promise<AccountRecord[]>;
@@ -247,7 +274,10 @@ export type AccountStore = {
   verification(key: number): Promise<{ ok: boolean; text: string } | null>;
   dropVerification(key: number): Promise<void>;
   /** For a dispatcher: one that nobody has taken yet. */
-  takeVerification(process: number, now: Instant): Promise<{ key: number; accountKey: number; account: Account } | null>;
+  takeVerification(
+    process: number,
+    now: Instant,
+  ): Promise<{ key: number; accountKey: number; account: Account } | null>;
   answerVerification(key: number, answer: { ok: boolean; text: string }, now: Instant): Promise<void>;
 };
 

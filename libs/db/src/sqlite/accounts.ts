@@ -1,0 +1,173 @@
+import { type Account, DEFAULT_ACCOUNT_ID } from "@async-mail/domain/account";
+import { type Instant, toWallMs } from "@async-mail/domain/time";
+import type { Database } from "better-sqlite3";
+import { eq } from "drizzle-orm";
+import type { AccountRecord, AccountStore } from "../store.ts";
+import type { Engine } from "./engine.ts";
+import { leftOf } from "./limits.ts";
+import { endWaiting } from "./message-row.ts";
+import { ensureQueue, findQueue, loadQueue, type Queue } from "./queue-row.ts";
+import { accounts } from "./schema.ts";
+import { release } from "./settle.ts";
+import { statement } from "./statement.ts";
+import { TENANT, type Tx } from "./tx.ts";
+import { verificationStore } from "./verifications.ts";
+
+/** Fields that decide to whom a password is said: a stored one is kept only while they stay. */
+const PASSWORD_BELONGS_TO = ["host", "port", "user", "security"] as const;
+/** Messages ended in one transaction when their account is deleted. */
+const ENDED_AT_ONCE = 250;
+
+const IDS =
+  "SELECT q.key FROM queues q JOIN accounts a ON a.queue = q.key WHERE q.tenant_id = 'default' ORDER BY q.account_id";
+const TIMES =
+  "SELECT created_ms AS createdMs, updated_ms AS updatedMs, password IS NOT NULL AS hasPassword FROM accounts WHERE queue = ?";
+const WAITING =
+  "SELECT key, report_ms AS reportMs FROM messages WHERE state = 'waiting' AND queue = ? ORDER BY due_ms LIMIT ?";
+const WAITING_SOLO = "SELECT key, report_ms AS reportMs FROM messages WHERE state = 'solo' AND queue = ?";
+
+export function accountStore(engine: Engine): AccountStore {
+  const { db, writer } = engine;
+
+  /** Queue and what follows from it, or null: no such account. */
+  function change(id: string, now: Instant, work: (tx: Tx, queue: Queue) => void): Promise<boolean> {
+    return writer.write(now, (tx) => {
+      const queue = tx.queueOf(id);
+      if (!queue?.account) return false;
+      work(tx, queue);
+      return true;
+    });
+  }
+
+  return {
+    put: (account, { keepPassword }, now) => writer.write(now, (tx) => put(engine, tx, account, keepPassword)),
+
+    configureDefault: (account, now) =>
+      writer.write(now, (tx) => {
+        const known = tx.queueOf(DEFAULT_ACCOUNT_ID);
+        if (account) put(engine, tx, { ...account, password: null }, false);
+        else if (known?.account) deleteAccount(engine, known);
+      }),
+
+    async list(now) {
+      const keys = await writer.read(() => statement<number>(db, IDS).pluck().all());
+      return writer.read(() => keys.flatMap((key) => toRecord(db, loadQueue(db, key), now) ?? []));
+    },
+
+    get: (id, now) =>
+      writer.read(() => {
+        const key = findQueue(db, id);
+        return key === null ? null : toRecord(db, loadQueue(db, key), now);
+      }),
+
+    async remove(id, now) {
+      await change(id, now, (_, queue) => deleteAccount(engine, queue));
+      while (await writer.write(now, (tx) => endSome(tx, id)));
+    },
+
+    hold: (id, reason, untilMs, now) =>
+      change(id, now, (_, queue) => {
+        Object.assign(queue, { heldBy: "operator", holdReason: reason, holdUntilMs: untilMs, holdFailures: 0 });
+      }),
+
+    release: (id, now) => change(id, now, (_, queue) => release(queue)),
+
+    ...verificationStore(engine),
+  };
+}
+
+function put(
+  { orm }: Engine,
+  tx: Tx,
+  account: Account,
+  keepPassword: boolean,
+): { ok: true } | { ok: false; changed: string } {
+  const queue = ensureQueue(tx, account.id);
+  const before = queue.account;
+  const columns = toColumns(account);
+  if (keepPassword && before?.password != null) {
+    const changed = PASSWORD_BELONGS_TO.find((field) => before[field] !== account[field]);
+    if (changed) return { ok: false, changed };
+    columns.password = before.password;
+  }
+  const unchanged = before !== null && JSON.stringify(toColumns(before)) === JSON.stringify(columns);
+  if (unchanged) return { ok: true };
+  const row = { queue: queue.key, ...columns, createdMs: tx.now.wallMs, updatedMs: tx.now.wallMs };
+  const { createdMs: _, ...update } = row;
+  orm.insert(accounts).values(row).onConflictDoUpdate({ target: accounts.queue, set: update }).run();
+  queue.account = { ...account, password: columns.password };
+  queue.capacity = null; // worked out anew by the next claim
+  release(queue);
+  return { ok: true };
+}
+
+function toColumns(account: Account) {
+  return {
+    host: account.host,
+    port: account.port,
+    user: account.user,
+    password: account.password,
+    useTls: account.useTls,
+    security: account.security,
+    ttlSeconds: account.ttlSeconds,
+    limitPerMinute: account.limits.perMinute,
+    limitPerHour: account.limits.perHour,
+    limitPerDay: account.limits.perDay,
+    limitRecipientsPerDay: account.limits.recipientsPerDay,
+    limitBehavior: account.limitBehavior,
+    maxConnections: account.maxConnections,
+    batchSize: account.batchSize,
+    timeoutSeconds: account.timeoutSeconds,
+    tlsCa: account.tlsCa,
+    tlsServername: account.tlsServername,
+    onAmbiguous: account.onAmbiguous,
+  };
+}
+
+/** The queue stays: what was sent still counts, should the account come back. */
+function deleteAccount({ orm }: Engine, queue: Queue): void {
+  orm.delete(accounts).where(eq(accounts.queue, queue.key)).run();
+  queue.account = null;
+  release(queue);
+}
+
+/** True while there may be more. */
+function endSome(tx: Tx, id: string): boolean {
+  const queue = tx.queueOf(id);
+  if (!queue || queue.account) return false;
+  const rows = statement<{ key: number; reportMs: number | null }>(tx.db, WAITING).all(queue.key, ENDED_AT_ONCE);
+  if (rows.length < ENDED_AT_ONCE) {
+    rows.push(...statement<{ key: number; reportMs: number | null }>(tx.db, WAITING_SOLO).all(queue.key));
+  }
+  for (const row of rows) endWaiting(tx, row, queue, "account deleted");
+  return rows.length >= ENDED_AT_ONCE;
+}
+
+function toRecord(db: Database, queue: Queue, now: Instant): AccountRecord | null {
+  if (!queue.account || queue.tenantId !== TENANT) return null;
+  const { password: _, ...account } = queue.account;
+  const times = statement<{ createdMs: number; updatedMs: number; hasPassword: number }>(db, TIMES).get(queue.key)!;
+  return {
+    account,
+    hasPassword: times.hasPassword === 1,
+    ...stateOf(queue, now),
+    left: leftOf(db, queue, now.steadyMs),
+    pending: queue.pending,
+    inFlight: queue.inFlight,
+    createdMs: times.createdMs,
+    updatedMs: times.updatedMs,
+  };
+}
+
+/** `held` also after the hold's end until a probe has succeeded: one message at a time goes out meanwhile. */
+function stateOf(queue: Queue, now: Instant): Pick<AccountRecord, "state" | "reason" | "untilMs"> {
+  const wall = (steadyMs: number | null) => (steadyMs === null ? null : toWallMs(steadyMs, now));
+  const over = queue.holdUntilMs !== null && queue.holdUntilMs <= now.steadyMs;
+  if (queue.heldBy === "fault" || (queue.heldBy === "operator" && !over)) {
+    return { state: "held", reason: queue.holdReason, untilMs: wall(queue.holdUntilMs) };
+  }
+  if (queue.limitedReason !== null && (queue.limitedUntilMs === null || queue.limitedUntilMs > now.steadyMs)) {
+    return { state: "limited", reason: queue.limitedReason, untilMs: wall(queue.limitedUntilMs) };
+  }
+  return { state: "ready", reason: null, untilMs: null };
+}

@@ -1,0 +1,23 @@
+import { StorageBusy, StorageUnavailable } from "../store.ts";
+
+/** SQLite's primary result codes that tell of the disk or the file, not of a bug (https://sqlite.org/rescode.html). */
+const UNAVAILABLE = ["FULL", "IOERR", "READONLY", "CANTOPEN", "CORRUPT", "NOTADB", "PERM", "AUTH", "NOLFS", "PROTOCOL"];
+
+function primaryCode(error: unknown): string | null {
+  const code = (error as { code?: unknown } | null)?.code;
+  return typeof code === "string" && code.startsWith("SQLITE_") ? (code.split("_")[1] ?? null) : null;
+}
+
+export function isBusy(error: unknown): boolean {
+  const code = primaryCode(error);
+  return code === "BUSY" || code === "LOCKED";
+}
+
+/** What a caller of the port may see: faults of storage by their two names, bugs as they are. */
+export function asStorageError(error: unknown): unknown {
+  if (isBusy(error)) return new StorageBusy("the database file is locked by another program", { cause: error });
+  const code = primaryCode(error);
+  if (code === null || !UNAVAILABLE.includes(code)) return error;
+  const { message, code: full } = error as { message: string; code: string };
+  return new StorageUnavailable(`the database file cannot be used: ${message} (${full})`, { cause: error });
+}

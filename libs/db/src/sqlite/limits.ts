@@ -1,0 +1,110 @@
+import type { Account, Limits } from "@async-mail/domain/account";
+import type { Database } from "better-sqlite3";
+import type { Queue } from "./queue-row.ts";
+import { statement } from "./statement.ts";
+import type { Tx } from "./tx.ts";
+
+/**
+ * Limits in rolling windows (contract §5). `sends` holds running totals, so what a window contains is the total now
+ * less the total at its beginning: two look-ups, however much was sent. What is in flight counts in full.
+ */
+
+type Window = { key: keyof Limits; name: string; limit: number; lengthMs: number; of: "messages" | "recipients" };
+
+const DAY_MS = 86_400_000;
+
+const TOTAL_AT =
+  "SELECT sends_total AS messages, recipients_total AS recipients FROM sends WHERE queue = ? AND ended_ms <= ? ORDER BY ended_ms DESC LIMIT 1";
+const COUNT =
+  "INSERT INTO sends (queue, ended_ms, sends_total, recipients_total) VALUES (@key, @lastEndedMs, @sendsTotal, @recipientsTotal) " +
+  "ON CONFLICT (queue, ended_ms) DO UPDATE SET sends_total = excluded.sends_total, recipients_total = excluded.recipients_total";
+
+const WINDOWS: Omit<Window, "limit">[] = [
+  { key: "perMinute", name: "a minute", lengthMs: 60_000, of: "messages" },
+  { key: "perHour", name: "an hour", lengthMs: 3_600_000, of: "messages" },
+  { key: "perDay", name: "a day", lengthMs: DAY_MS, of: "messages" },
+  { key: "recipientsPerDay", name: "a day", lengthMs: DAY_MS, of: "recipients" },
+];
+
+function windowsOf(account: Account): Window[] {
+  return WINDOWS.flatMap((window) => {
+    const limit = account.limits[window.key];
+    return limit === null ? [] : [{ ...window, limit }];
+  });
+}
+
+/** How many more messages, and recipients, could be claimed now. Infinity where nothing limits. */
+export function roomFor(db: Database, queue: Queue, steadyMs: number): { messages: number; recipients: number } {
+  const room = { messages: Number.POSITIVE_INFINITY, recipients: Number.POSITIVE_INFINITY };
+  if (!queue.account) return room;
+  for (const window of windowsOf(queue.account)) {
+    room[window.of] = Math.min(room[window.of], window.limit - usedIn(db, queue, window, steadyMs));
+  }
+  return room;
+}
+
+/** What each limit has left; null where there is none. */
+export function leftOf(db: Database, queue: Queue, steadyMs: number): Limits {
+  const left: Limits = { perMinute: null, perHour: null, perDay: null, recipientsPerDay: null };
+  if (!queue.account) return left;
+  for (const window of windowsOf(queue.account)) {
+    left[window.key] = Math.max(0, window.limit - usedIn(db, queue, window, steadyMs));
+  }
+  return left;
+}
+
+/** The limit that forbids the next message, and until when (null: until something in flight ends). */
+export function blockedBy(tx: Tx, queue: Queue): { reason: string; untilMs: number | null } | null {
+  if (!queue.account) return null;
+  let worst: { reason: string; untilMs: number | null } | null = null;
+  for (const window of windowsOf(queue.account)) {
+    const wanted = window.of === "messages" ? 1 : Math.min(queue.nextRecipients, window.limit);
+    const excess = usedIn(tx.db, queue, window, tx.now.steadyMs) + wanted - window.limit;
+    if (excess <= 0) continue;
+    const untilMs = whenFreed(tx.db, queue, window, excess, tx.now.steadyMs);
+    const reason = `${window.limit} ${window.of} ${window.name}`;
+    if (!worst || later(untilMs, worst.untilMs)) worst = { reason, untilMs };
+  }
+  return worst;
+}
+
+/** Counts an attempt that the server saw, from the moment it ended. */
+export function countSend(tx: Tx, queue: Queue, recipients: number): void {
+  // Never before the one counted last: totals and moments must grow together.
+  queue.lastEndedMs = Math.max(queue.lastEndedMs, tx.now.steadyMs);
+  queue.sendsTotal += 1;
+  queue.recipientsTotal += recipients;
+  const { key, lastEndedMs, sendsTotal, recipientsTotal } = queue;
+  statement(tx.db, COUNT).run({ key, lastEndedMs, sendsTotal, recipientsTotal });
+}
+
+function usedIn(db: Database, queue: Queue, window: Window, steadyMs: number): number {
+  const inFlight = window.of === "messages" ? queue.inFlight : queue.inFlightRecipients;
+  return inFlight + totalNow(queue, window) - totalAt(db, queue, window, steadyMs - window.lengthMs);
+}
+
+function totalNow(queue: Queue, window: Window): number {
+  return window.of === "messages" ? queue.sendsTotal : queue.recipientsTotal;
+}
+
+function totalAt(db: Database, queue: Queue, window: Window, momentMs: number): number {
+  return statement<Record<Window["of"], number>>(db, TOTAL_AT).get(queue.key, momentMs)?.[window.of] ?? 0;
+}
+
+/** The moment at which `excess` of what the window holds will have left it; null: that much is still in flight. */
+function whenFreed(db: Database, queue: Queue, window: Window, excess: number, steadyMs: number): number | null {
+  const total = totalAt(db, queue, window, steadyMs - window.lengthMs) + excess;
+  if (total > totalNow(queue, window)) return null;
+  let low = steadyMs - window.lengthMs;
+  let high = queue.lastEndedMs;
+  while (low < high) {
+    const middle = Math.floor((low + high) / 2);
+    if (totalAt(db, queue, window, middle) >= total) high = middle;
+    else low = middle + 1;
+  }
+  return low + window.lengthMs;
+}
+
+function later(a: number | null, b: number | null): boolean {
+  return b !== null && (a === null || a > b);
+}

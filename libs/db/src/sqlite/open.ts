@@ -1,0 +1,130 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import Database from "better-sqlite3";
+import { StorageRefused, StorageUnavailable, type Store } from "../store.ts";
+import { accountStore } from "./accounts.ts";
+import { createEngine } from "./engine.ts";
+import { asStorageError, isBusy } from "./errors.ts";
+import { prepareFile } from "./file.ts";
+import { housekeepingStore } from "./housekeeping.ts";
+import { messageStore } from "./messages.ts";
+import { migrate } from "./migrate.ts";
+import { processStore } from "./processes.ts";
+import { queueStore } from "./queue.ts";
+import { reportStore } from "./reports.ts";
+import { ruleStore } from "./rules.ts";
+import { serviceStore } from "./service.ts";
+import { statement } from "./statement.ts";
+
+export type OpenOptions = {
+  path: string;
+  /** `full`: synced before any promise of the store resolves. `normal`: a power cut may take the last commits. */
+  synchronous: "full" | "normal";
+  /** A file is of the sandbox, or not, from its making on; opened as the other it is refused. */
+  sandbox: boolean;
+  boot: { bootId: string; monotonicMs: number; wallMs: number };
+};
+
+/** SQLite itself waits so long for a lock, blocking the event loop; the rest of the waiting is the writer's. */
+const LOCK_MS = 20;
+/** For the first steps on a file that other processes may be making at the same time. */
+const OPEN_TRIES = 600;
+/** The log is cut back to this after a checkpoint, should it have grown. */
+const WAL_LIMIT_BYTES = 64 * 1024 * 1024;
+
+/**
+ * Opens the file, making it where it is not yet, and brings it to this program's schema. Any number of processes may do
+ * so at once. Throws StorageRefused (with what to do) or StorageUnavailable.
+ */
+export async function openStore(options: OpenOptions): Promise<Store & { steadyOffsetMs: number }> {
+  try {
+    prepareFile(options.path);
+  } catch (error) {
+    if (error instanceof StorageRefused) throw error;
+    throw new StorageUnavailable(`storage.db_path: ${options.path} cannot be made: ${(error as Error).message}`, {
+      cause: error,
+    });
+  }
+  const db = new Database(options.path, { timeout: LOCK_MS });
+  try {
+    await untilUnlocked(() => db.pragma("journal_mode = WAL"));
+    db.pragma(`synchronous = ${options.synchronous === "full" ? "FULL" : "NORMAL"}`);
+    db.pragma(`journal_size_limit = ${WAL_LIMIT_BYTES}`);
+    await untilUnlocked(() => db.transaction(() => prepareTables(db, options)).immediate());
+  } catch (error) {
+    db.close();
+    throw explained(asStorageError(error), options.path);
+  }
+  return createStore(db);
+}
+
+function prepareTables(db: Database.Database, { sandbox, boot, path }: OpenOptions): void {
+  migrate(db);
+  statement(db, FIRST_ROW).run({ sandbox: sandbox ? 1 : 0 });
+  const row = statement<{ sandbox: number; bootId: string; steadySeenMs: number }>(db, SERVICE).get()!;
+  if (Boolean(row.sandbox) !== sandbox) {
+    throw new StorageRefused(
+      sandbox
+        ? `${path} has been used without the sandbox, which would swallow its mail: give the sandbox another storage.db_path`
+        : `${path} is the sandbox's, whose mail is never delivered: give storage.db_path another file`,
+    );
+  }
+  if (row.bootId === boot.bootId) return;
+  // After a boot, steady time goes on from the wall clock, but never back.
+  const steadyMs = Math.max(Math.floor(boot.wallMs), row.steadySeenMs);
+  statement(db, ANCHOR).run({ bootId: boot.bootId, offset: steadyMs - Math.floor(boot.monotonicMs) });
+}
+
+const FIRST_ROW =
+  "INSERT INTO service (id, sandbox, rules_seeded, seq, run_now, reports_waiting, boot_id, steady_offset_ms, steady_seen_ms) " +
+  "VALUES (1, @sandbox, 0, 0, 0, 0, '', 0, 0) ON CONFLICT (id) DO NOTHING";
+const SERVICE = "SELECT sandbox, boot_id AS bootId, steady_seen_ms AS steadySeenMs FROM service";
+const ANCHOR = "UPDATE service SET boot_id = @bootId, steady_offset_ms = @offset";
+const OFFSET = "SELECT steady_offset_ms FROM service";
+
+function createStore(db: Database.Database): Store & { steadyOffsetMs: number } {
+  const engine = createEngine(db);
+  const version = db.prepare<[], number>("PRAGMA data_version").pluck();
+  let seen = version.get();
+  return {
+    messages: messageStore(engine),
+    queue: queueStore(engine),
+    reports: reportStore(engine),
+    accounts: accountStore(engine),
+    rules: ruleStore(engine),
+    processes: processStore(engine),
+    service: serviceStore(engine),
+    housekeeping: housekeepingStore(engine),
+    changed() {
+      const now = version.get();
+      const changed = now !== seen;
+      seen = now;
+      return changed;
+    },
+    busyRetries: engine.writer.busyRetries,
+    steadyOffsetMs: statement<number>(db, OFFSET).pluck().get()!,
+    async close() {
+      await engine.writer.idle();
+      db.close();
+    },
+  };
+}
+
+/** Switching to WAL, and recovery after a crash, need the file alone for a moment and do not wait for it themselves. */
+async function untilUnlocked(action: () => unknown): Promise<void> {
+  for (let tries = 1; ; tries++) {
+    try {
+      action();
+      return;
+    } catch (error) {
+      if (!isBusy(error) || tries === OPEN_TRIES) throw error;
+      await sleep(LOCK_MS);
+    }
+  }
+}
+
+function explained(error: unknown, path: string): unknown {
+  const notADatabase = (error as { cause?: { code?: string } }).cause?.code === "SQLITE_NOTADB";
+  return notADatabase
+    ? new StorageRefused(`storage.db_path: ${path} is not a SQLite database: it was left untouched`)
+    : error;
+}

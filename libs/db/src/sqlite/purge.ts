@@ -1,0 +1,27 @@
+import type { Database } from "better-sqlite3";
+import { deleteMessage, type MessageRow } from "./message-row.ts";
+import { statement } from "./statement.ts";
+import type { Tx } from "./tx.ts";
+
+const FINAL = "SELECT key, queue, state, report_ms AS reportMs FROM messages WHERE state IN ('sent', 'error')";
+const REPORTED = `${FINAL} AND reported_ms < ? ORDER BY reported_ms LIMIT ?`;
+const UNREPORTED = `${FINAL} AND reported_ms IS NULL AND ended_ms < ? ORDER BY ended_ms LIMIT ?`;
+
+type Row = Pick<MessageRow, "key" | "queue" | "state" | "reportMs">;
+
+type Before = { reportedBeforeMs: number; endedBeforeMs: number | null };
+
+export function anyToPurge(db: Database, before: Before): boolean {
+  if (statement(db, REPORTED).get(before.reportedBeforeMs, 1) !== undefined) return true;
+  return before.endedBeforeMs !== null && statement(db, UNREPORTED).get(before.endedBeforeMs, 1) !== undefined;
+}
+
+/** Deletes final messages, those reported before one moment and, where given, those that ended before another. Never others. */
+export function purgeFinal(tx: Tx, before: Before, limit: number): number {
+  const rows = statement<Row>(tx.db, REPORTED).all(before.reportedBeforeMs, limit);
+  if (before.endedBeforeMs !== null) {
+    rows.push(...statement<Row>(tx.db, UNREPORTED).all(before.endedBeforeMs, limit - rows.length));
+  }
+  for (const row of rows) deleteMessage(tx, row);
+  return rows.length;
+}

@@ -1,0 +1,115 @@
+import type { Account } from "@async-mail/domain/account";
+import type { Database } from "better-sqlite3";
+import { blockedBy } from "./limits.ts";
+import { accounts, queues } from "./schema.ts";
+import { columnsOf, statement, updateOf } from "./statement.ts";
+import type { Tx } from "./tx.ts";
+
+/** A row of `queues` while a transaction works on it, with its account; null: deleted, or never configured. */
+export type Queue = QueueRow & { account: Account | null };
+
+type QueueRow = typeof queues.$inferSelect;
+
+type AccountColumns = typeof accounts.$inferSelect;
+
+const SELECT_QUEUE = `SELECT ${columnsOf(queues, "q")} FROM queues q WHERE q.key = ?`;
+const SELECT_ACCOUNT = `SELECT ${columnsOf(accounts, "a")} FROM accounts a WHERE a.queue = ?`;
+const FIND = "SELECT key FROM queues WHERE tenant_id = 'default' AND account_id = ?";
+const UPDATE = updateOf(queues, "key");
+const INSERT = "INSERT INTO queues (tenant_id, account_id) VALUES ('default', ?)";
+const EARLIEST = "SELECT min(due_ms) FROM messages WHERE state = 'waiting' AND queue = ?";
+const EARLIEST_IMMEDIATE = `${EARLIEST} AND priority = 0`;
+
+/** Each queue as it was read. */
+const asRead = new WeakMap<Queue, QueueRow>();
+
+export function loadQueue(db: Database, key: number): Queue {
+  const row = statement<QueueRow>(db, SELECT_QUEUE).get(key)!;
+  const queue = { ...row, account: loadAccount(db, key, row.accountId) };
+  asRead.set(queue, row);
+  return queue;
+}
+
+function loadAccount(db: Database, queue: number, id: string): Account | null {
+  const row = statement<AccountColumns>(db, SELECT_ACCOUNT).get(queue);
+  return row ? toAccount(row, id) : null;
+}
+
+export function toAccount(row: AccountColumns, id: string): Account {
+  return {
+    id,
+    host: row.host,
+    port: row.port,
+    user: row.user,
+    password: row.password,
+    useTls: row.useTls === null ? null : Boolean(row.useTls),
+    security: row.security,
+    ttlSeconds: row.ttlSeconds,
+    limits: {
+      perMinute: row.limitPerMinute,
+      perHour: row.limitPerHour,
+      perDay: row.limitPerDay,
+      recipientsPerDay: row.limitRecipientsPerDay,
+    },
+    limitBehavior: row.limitBehavior,
+    maxConnections: row.maxConnections,
+    batchSize: row.batchSize,
+    timeoutSeconds: row.timeoutSeconds,
+    tlsCa: row.tlsCa,
+    tlsServername: row.tlsServername,
+    onAmbiguous: row.onAmbiguous,
+  };
+}
+
+export function findQueue(db: Database, accountId: string): number | null {
+  return (statement<{ key: number }>(db, FIND).get(accountId)?.key as number | undefined) ?? null;
+}
+
+/** The queue of an account that is being made; the one it had before, if there was one. */
+export function ensureQueue(tx: Tx, accountId: string): Queue {
+  return tx.queueOf(accountId) ?? tx.queue(Number(statement(tx.db, INSERT).run(accountId).lastInsertRowid));
+}
+
+/** Writes what changed. Nothing otherwise: a write without a change would wake every other process. */
+export function saveQueue(db: Database, queue: Queue): void {
+  const before = asRead.get(queue)!;
+  const { account: _, ...row } = queue;
+  const names = Object.keys(before) as (keyof QueueRow)[];
+  if (names.some((name) => before[name] !== row[name])) statement(db, UPDATE).run(row);
+}
+
+/** Works out anew when the queue may next be claimed from. Called once for each queue a transaction touched. */
+export function refreshQueue(tx: Tx, queue: Queue): void {
+  const open = opensAt(tx, queue);
+  queue.readyMs = open === null ? null : later(open, earliestDue(tx, queue, EARLIEST));
+  queue.immediateMs = queue.readyMs === null ? null : later(open!, earliestDue(tx, queue, EARLIEST_IMMEDIATE));
+}
+
+/** The first moment at which a due message could be claimed; null: not before something ends. */
+function opensAt(tx: Tx, queue: Queue): number | null {
+  const limit = blockedBy(tx, queue);
+  queue.limitedReason = limit?.reason ?? null;
+  queue.limitedUntilMs = limit?.untilMs ?? null;
+
+  if (!queue.account) return null;
+  if (queue.capacity !== null && queue.inFlight >= queue.capacity) return null;
+  if (queue.holdFailures > 0 && queue.inFlight > 0) return null; // one probe at a time
+  let open = queue.servedMs;
+  if (queue.heldBy !== null) {
+    if (queue.holdUntilMs === null) return null;
+    open = Math.max(open, queue.holdUntilMs);
+  }
+  if (limit && queue.account.limitBehavior === "defer") {
+    if (limit.untilMs === null) return null;
+    open = Math.max(open, limit.untilMs);
+  }
+  return open;
+}
+
+function earliestDue(tx: Tx, queue: Queue, sql: string): number | null {
+  return statement<number | null>(tx.db, sql).pluck().get(queue.key) ?? null;
+}
+
+function later(open: number, due: number | null): number | null {
+  return due === null ? null : Math.max(open, due);
+}

@@ -1,0 +1,117 @@
+import type { DeferralClass } from "@async-mail/domain/outcome";
+import type { Instant } from "@async-mail/domain/time";
+import type { ClientState, ReportRef, ReportRow, ReportStore } from "../store.ts";
+import type { Engine } from "./engine.ts";
+import { deleteMessage, type MessageRow, recipientsOf } from "./message-row.ts";
+import { clients, messages } from "./schema.ts";
+import { CLASS_BIT } from "./settle.ts";
+import { columnsOf, statement } from "./statement.ts";
+import { TENANT, type Tx } from "./tx.ts";
+
+const DUE =
+  `SELECT ${columnsOf(messages, "m")}, p.recipients AS envelope FROM messages m JOIN payloads p ON p.message = m.key ` +
+  "WHERE m.report_ms <= ? ORDER BY m.report_ms LIMIT ?";
+const NEXT_DUE = "SELECT min(report_ms) FROM messages WHERE report_ms IS NOT NULL";
+const STILL =
+  "SELECT deferred_reason AS reason, state FROM messages WHERE key = ? AND seq = ? AND report_ms IS NOT NULL";
+const ACKNOWLEDGE =
+  "UPDATE messages SET report_ms = NULL, report_tries = 0, reported_ms = @wallMs, reported_classes = reported_classes | @bit WHERE key = @key";
+const POSTPONE =
+  "UPDATE messages SET report_ms = @untilMs, report_tries = report_tries + 1 WHERE key = @key AND seq = @seq AND report_ms IS NOT NULL";
+/** Of the next in line only: the whole line may be long, and each comes to its head in time. */
+const TOO_OLD =
+  "SELECT key, queue, state, reportMs FROM (SELECT key, queue, state, report_ms AS reportMs, updated_ms FROM messages " +
+  "WHERE report_ms IS NOT NULL ORDER BY report_ms LIMIT @limit) WHERE updated_ms < @before";
+const FORGET = "UPDATE messages SET report_ms = NULL, report_tries = 0 WHERE key = ?";
+const CLIENT = `SELECT ${columnsOf(clients, "c")} FROM clients c WHERE c.tenant_id = ?`;
+const SAVE_CLIENT =
+  "INSERT INTO clients (tenant_id, last_call_ms, quiet_until_ms, last_run_now) VALUES (@tenantId, @lastCallMs, @quietUntilMs, @lastRunNow) " +
+  "ON CONFLICT (tenant_id) DO UPDATE SET last_call_ms = excluded.last_call_ms, quiet_until_ms = excluded.quiet_until_ms, last_run_now = excluded.last_run_now";
+
+const NO_TIME: Instant = { wallMs: 0, steadyMs: 0 };
+
+export function reportStore({ db, writer }: Engine): ReportStore {
+  return {
+    due: (limit, now) =>
+      writer.read(() =>
+        statement<MessageRow & { envelope: string }>(db, DUE).all(now.steadyMs, limit).map(toReportRow),
+      ),
+    nextDueMs: () => writer.read(() => statement<number | null>(db, NEXT_DUE).pluck().get() ?? null),
+    acknowledge: (rows, now) =>
+      writer.write(now, (tx) => rows.reduce((marked, ref) => marked + acknowledge(tx, ref), 0)),
+    postpone: (rows, untilMs, now) =>
+      writer.write(now, (tx) => {
+        for (const { messageKey, seq } of rows) {
+          statement(tx.db, POSTPONE).run({ key: messageKey, seq, untilMs: Math.ceil(untilMs) });
+        }
+      }),
+    giveUp: (endedBeforeMs, limit, now) => writer.write(now, (tx) => giveUp(tx, endedBeforeMs, limit)),
+    client: () =>
+      writer.read(
+        () => statement<ClientState>(db, CLIENT).get(TENANT) ?? { lastCallMs: null, quietUntilMs: null, lastRunNow: 0 },
+      ),
+    saveClient: (state) =>
+      writer.write(NO_TIME, (tx) => {
+        statement(tx.db, SAVE_CLIENT).run({ tenantId: TENANT, ...state });
+      }),
+  };
+}
+
+function toReportRow(row: MessageRow & { envelope: string }): ReportRow {
+  return {
+    messageKey: row.key,
+    seq: row.seq,
+    id: row.id,
+    accountId: row.accountId,
+    priority: row.priority as ReportRow["priority"],
+    createdMs: row.createdMs,
+    updatedMs: row.updatedMs,
+    sentMs: row.sentMs,
+    errorMs: row.errorMs,
+    error: row.error,
+    deferredMs: row.deferredMs,
+    deferredReason: row.deferredReason,
+    deferredClass: classOf(row.deferredReason),
+    attempts: row.attempts,
+    messageId: row.messageId,
+    smtpResponse: row.smtpResponse,
+    recipients: recipientsOf(row.recipients, row.envelope),
+    tries: row.reportTries,
+  };
+}
+
+/** The word before the colon. */
+function classOf(reason: string | null): DeferralClass | null {
+  const word = reason?.split(":", 1)[0] ?? "";
+  return word in CLASS_BIT ? (word as DeferralClass) : null;
+}
+
+/** Only the state that was posted: one that has changed since is reported again. */
+function acknowledge(tx: Tx, { messageKey, seq }: ReportRef): number {
+  const still = statement<{ reason: string | null }>(tx.db, STILL).get(messageKey, seq);
+  if (!still) return 0;
+  const deferral = classOf(still.reason);
+  statement(tx.db, ACKNOWLEDGE).run({
+    key: messageKey,
+    wallMs: tx.now.wallMs,
+    bit: deferral ? CLASS_BIT[deferral] : 0,
+  });
+  tx.service().reportsWaiting -= 1;
+  return 1;
+}
+
+/** A message that has ended goes with its report; of one still on its way only the report is dropped. */
+function giveUp(tx: Tx, before: number, limit: number): number {
+  const rows = statement<Pick<MessageRow, "key" | "queue" | "state" | "reportMs">>(tx.db, TOO_OLD).all({
+    before,
+    limit,
+  });
+  for (const row of rows) {
+    if (row.state === "sent" || row.state === "error") deleteMessage(tx, row);
+    else {
+      statement(tx.db, FORGET).run(row.key);
+      tx.service().reportsWaiting -= 1;
+    }
+  }
+  return rows.length;
+}

@@ -1,0 +1,139 @@
+import { setImmediate as nextTurn, setTimeout as sleep } from "node:timers/promises";
+import type { Instant } from "@async-mail/domain/time";
+import type { Database } from "better-sqlite3";
+import { asStorageError, isBusy } from "./errors.ts";
+import { createTx, type Tx } from "./tx.ts";
+
+/** A group stops growing after so long: other processes wait for the same lock. */
+const GROUP_MS = 25;
+/** How long a verb waits for the lock of other processes before it throws StorageBusy. */
+const DEADLINE_MS = 10_000;
+/** Between two tries for the lock, besides the 20 ms that SQLite itself waits; the event loop runs meanwhile. */
+const RETRY_MS = 5;
+
+export type Writer = {
+  /**
+   * Runs `work` in a transaction begun IMMEDIATE and resolves once it has been synced. Works that are asked for while
+   * others wait share one transaction, and so one sync. A work that throws is rolled back alone.
+   */
+  write<T>(now: Instant, work: (tx: Tx) => T): Promise<T>;
+  /** Runs a read, again while the file is locked (a crash's recovery, a checkpoint's end). */
+  read<T>(work: () => T): Promise<T>;
+  busyRetries(): number;
+  /** Resolves when nothing waits any more. */
+  idle(): Promise<void>;
+};
+
+type Job = {
+  now: Instant;
+  work: (tx: Tx) => unknown;
+  resolve: (value: unknown) => void;
+  reject: (error: unknown) => void;
+};
+
+export function createWriter(db: Database): Writer {
+  const waiting: Job[] = [];
+  let draining: Promise<void> | null = null;
+  let retries = 0;
+  /** After a group failed: how many of its works are to be tried again, each in a transaction of its own. */
+  let alone = 0;
+
+  async function drain(): Promise<void> {
+    await nextTurn(); // whoever writes in this turn of the event loop shares the commit
+    while (waiting.length > 0) {
+      try {
+        await untilUnlocked(() => {
+          db.exec("BEGIN IMMEDIATE");
+          commitGroup(); // in the same turn: nothing else may find this transaction open
+        });
+      } catch (error) {
+        for (const job of waiting.splice(0)) job.reject(asStorageError(error));
+        alone = 0;
+        return;
+      }
+      await nextTurn(); // timers, sockets and beats come before the next group
+    }
+  }
+
+  /** In the open transaction: runs as many waiting jobs as fit, commits, and answers them. */
+  function commitGroup(): void {
+    const start = performance.now();
+    const most = alone > 0 ? 1 : Number.POSITIVE_INFINITY;
+    const group: Job[] = [];
+    const values: unknown[] = [];
+    try {
+      const tx = createTx(db);
+      while (
+        waiting.length > 0 &&
+        group.length < most &&
+        (group.length === 0 || performance.now() - start < GROUP_MS)
+      ) {
+        const job = waiting.shift()!;
+        group.push(job);
+        tx.now = wholeMs(job.now);
+        values.push(job.work(tx));
+      }
+      tx.flush();
+      db.exec("COMMIT");
+    } catch (error) {
+      if (db.inTransaction) db.exec("ROLLBACK");
+      if (group.length > 1) {
+        // One work's fault must not touch the others: all go back to the head of the line, each alone.
+        waiting.unshift(...group);
+        alone = group.length;
+      } else {
+        alone = Math.max(0, alone - 1);
+        group[0]?.reject(asStorageError(error));
+      }
+      return;
+    }
+    alone = Math.max(0, alone - group.length);
+    group.forEach((job, i) => {
+      job.resolve(values[i]);
+    });
+  }
+
+  async function untilUnlocked<T>(action: () => T): Promise<T> {
+    const start = performance.now();
+    for (;;) {
+      try {
+        return action();
+      } catch (error) {
+        if (!isBusy(error) || performance.now() - start > DEADLINE_MS) throw error;
+        retries++;
+        await sleep(RETRY_MS);
+      }
+    }
+  }
+
+  function start(): void {
+    draining ??= drain().finally(() => {
+      draining = null;
+      if (waiting.length > 0) start();
+    });
+  }
+
+  return {
+    write: <T>(now: Instant, work: (tx: Tx) => T) =>
+      new Promise<T>((resolve, reject) => {
+        waiting.push({ now, work, resolve: resolve as (value: unknown) => void, reject });
+        start();
+      }),
+    async read(work) {
+      try {
+        return await untilUnlocked(work);
+      } catch (error) {
+        throw asStorageError(error);
+      }
+    },
+    busyRetries: () => retries,
+    async idle() {
+      while (draining) await draining;
+    },
+  };
+}
+
+/** The tables hold whole milliseconds. */
+function wholeMs(now: Instant): Instant {
+  return { wallMs: Math.floor(now.wallMs), steadyMs: Math.floor(now.steadyMs) };
+}
