@@ -68,7 +68,7 @@ function expireBehindHolds(tx: Tx, maxAgeMs: number, limit: number): number {
     // Whoever first could go so long ago has been due since, or was put off by the hold itself.
     const rows = statement<Waiting & { firstDueMs: number }>(tx.db, BEHIND_HOLD).all(
       key,
-      Math.max(before, queue.holdUntilMs ?? 0),
+      Math.max(before, (queue.holdUntilMs ?? 0) + 1),
       limit - ended,
     );
     const heldFor = (row: { firstDueMs: number }) =>

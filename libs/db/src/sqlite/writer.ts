@@ -31,7 +31,7 @@ type Job = {
   reject: (error: unknown) => void;
 };
 
-export function createWriter(db: Database): Writer {
+export function createWriter(db: Database, deadlineMs = DEADLINE_MS): Writer {
   const waiting: Job[] = [];
   let draining: Promise<void> | null = null;
   let retries = 0;
@@ -99,7 +99,7 @@ export function createWriter(db: Database): Writer {
       try {
         return action();
       } catch (error) {
-        if (!isBusy(error) || performance.now() - start > DEADLINE_MS) throw error;
+        if (!isBusy(error) || performance.now() - start > deadlineMs) throw error;
         retries++;
         await sleep(RETRY_MS);
       }
