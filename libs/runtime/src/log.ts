@@ -1,0 +1,96 @@
+import { type DestinationStream, destination as fileDescriptor, pino, stdTimeFunctions } from "pino";
+
+export type ProcessKind = "api" | "dispatcher" | "reporter";
+
+/** What happens to a service of mail, one method per event. Never a body, a password or an address list. */
+export type Log = ReturnType<typeof createLog>;
+
+export type SettledOutcome = "sent" | "deferred" | "held" | "error" | "given_back";
+
+type Settled = {
+  id: string;
+  account: string;
+  outcome: SettledOutcome;
+  attempts: number;
+  code?: number;
+  error?: string;
+  untilMs?: number;
+  ms?: number;
+};
+
+type LogOptions = { level: string; process: ProcessKind; destination?: DestinationStream };
+
+/** JSON lines on standard output, written at once: a process that ends loses none. */
+export function createLog({ level, process: kind, destination }: LogOptions) {
+  const logger = pino(
+    {
+      level,
+      base: { process: kind, pid: process.pid },
+      timestamp: stdTimeFunctions.isoTime,
+      formatters: { level: (label) => ({ level: label }) },
+    },
+    destination ?? fileDescriptor({ dest: 1, sync: true }),
+  );
+
+  return {
+    started: (fields: { version: string; database?: string; number?: number }) =>
+      logger.info({ event: "started", ...fields }, `${kind} started`),
+    listening: (fields: { url: string }) =>
+      logger.info({ event: "listening", ...fields }, `listening on ${fields.url}`),
+    stopping: (fields: { reason: string; graceMs: number }) =>
+      logger.info({ event: "stopping", ...fields }, `stopping: ${fields.reason}`),
+    stopped: (fields: { code: number; reason?: string }) =>
+      logger[fields.code === 0 ? "info" : "error"]({ event: "stopped", ...fields }, `${kind} stopped`),
+    tokenMade: (fields: { file: string }) =>
+      logger.info({ event: "token_made", ...fields }, `made an API token, kept in ${fields.file}`),
+    warning: (text: string, fields: Record<string, unknown> = {}) => logger.warn({ event: "warning", ...fields }, text),
+    failed: (error: unknown, fields: { what: string } & Record<string, unknown>) =>
+      logger.error({ event: "failed", ...fields, ...described(error) }, `${fields.what} failed`),
+    storageBusy: (fields: { what: string; ms?: number }) =>
+      logger.warn({ event: "storage_busy", ...fields }, "the database is busy, trying again"),
+
+    enqueued: (fields: { queued: number; rejected: number }) =>
+      logger.info({ event: "enqueued", ...fields }, `enqueued ${fields.queued}, rejected ${fields.rejected}`),
+    claimed: (fields: { count: number }) => logger.debug({ event: "claimed", ...fields }, `claimed ${fields.count}`),
+    // One line for each mail that left would be most of the log; what did not leave is what people look for.
+    settled: (fields: Settled) =>
+      logger[fields.outcome === "sent" || fields.outcome === "given_back" ? "debug" : "info"](
+        { event: "settled", ...fields },
+        `settled ${fields.id}: ${fields.outcome}`,
+      ),
+    leaseLost: (fields: { id: string; account: string }) =>
+      logger.warn({ event: "lease_lost", ...fields }, `claim on ${fields.id} was lost to another`),
+    struckOff: (fields: { number: number; kind: string }) =>
+      logger.warn(
+        { event: "struck_off", ...fields },
+        `struck off ${fields.kind} ${fields.number}, which showed no life`,
+      ),
+    wasStruckOff: (fields: { number: number }) =>
+      logger.warn({ event: "was_struck_off", ...fields }, "others struck this process off; registering anew"),
+    accountHeld: (fields: { account: string; reason: string; untilMs: number | null }) =>
+      logger.warn({ event: "account_held", ...fields }, `account ${fields.account} held: ${fields.reason}`),
+    accountReleased: (fields: { account: string }) =>
+      logger.info({ event: "account_released", ...fields }, `account ${fields.account} released`),
+
+    reported: (fields: { count: number; ms: number }) =>
+      logger.info({ event: "reported", ...fields }, `reported ${fields.count}`),
+    polled: (fields: { ms: number; queued?: number | null }) =>
+      logger.debug({ event: "polled", ...fields }, "polled the client"),
+    reportFailed: (fields: { reason: string; retryMs: number; count?: number }) =>
+      logger.warn({ event: "report_failed", ...fields }, `report failed: ${fields.reason}`),
+    reportSetAside: (fields: { id: string; reason: string; retryMs: number }) =>
+      logger.warn({ event: "report_set_aside", ...fields }, `report on ${fields.id} set aside: ${fields.reason}`),
+    reportGivenUp: (fields: { count: number }) =>
+      logger.warn({ event: "report_given_up", ...fields }, `gave up ${fields.count} reports that nobody took`),
+    purged: (fields: { count: number }) => logger.info({ event: "purged", ...fields }, `purged ${fields.count}`),
+    expired: (fields: { count: number }) => logger.info({ event: "expired", ...fields }, `expired ${fields.count}`),
+  };
+}
+
+/** Only what an error says of itself: its other properties may hold a request, and with it a body or a password. */
+function described(error: unknown): { error: string; code?: unknown; stack?: string; cause?: string } {
+  if (!(error instanceof Error)) return { error: String(error) };
+  const { message, stack, cause } = error;
+  const code = "code" in error ? { code: error.code } : {};
+  return { error: message, ...code, ...(stack ? { stack } : {}), ...(cause ? { cause: String(cause) } : {}) };
+}

@@ -1,0 +1,36 @@
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
+
+export type Metrics = ReturnType<typeof createMetrics>;
+
+/** A registry of this process's own metrics, named without the prefix that is added here, and of Node's. */
+export function createMetrics({ process: kind, version }: { process: string; version: string }) {
+  const registry = new Registry();
+  const registers = [registry];
+  collectDefaultMetrics({ register: registry });
+
+  const metrics = {
+    registry,
+    counter<L extends string = never>(name: string, help: string, labels: readonly L[] = []): Counter<L> {
+      return new Counter({ name: prefixed(name), help, labelNames: labels, registers });
+    },
+    gauge<L extends string = never>(name: string, help: string, labels: readonly L[] = []): Gauge<L> {
+      return new Gauge({ name: prefixed(name), help, labelNames: labels, registers });
+    },
+    histogram<L extends string = never>(
+      name: string,
+      help: string,
+      buckets: number[],
+      labels: readonly L[] = [],
+    ): Histogram<L> {
+      return new Histogram({ name: prefixed(name), help, buckets, labelNames: labels, registers });
+    },
+  };
+  metrics
+    .gauge("build_info", "Always 1; its labels say what is running", ["process", "version", "node"])
+    .set({ process: kind, version, node: process.version }, 1);
+  return metrics;
+}
+
+function prefixed(name: string): string {
+  return `asyncmail_${name}`;
+}

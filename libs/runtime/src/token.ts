@@ -1,0 +1,18 @@
+import { createHash, timingSafeEqual } from "node:crypto";
+
+/** The token a request carries: `X-API-Token`, else `Authorization: Bearer`; null: none. */
+export function presentedToken(header: (name: string) => string | null | undefined): string | null {
+  const own = header("x-api-token");
+  if (own) return own;
+  return /^bearer +(\S+)\s*$/i.exec(header("authorization") ?? "")?.[1] ?? null;
+}
+
+/** In constant time, whatever their lengths. */
+export function sameToken(presented: string | null, wanted: string | null): boolean {
+  if (presented === null || wanted === null) return false;
+  return timingSafeEqual(digest(presented), digest(wanted));
+}
+
+function digest(token: string): Buffer {
+  return createHash("sha256").update(token).digest();
+}
