@@ -1,40 +1,29 @@
+import * as v from "valibot";
 import type { OnAmbiguous } from "./account.ts";
+import { domainOf } from "./address.ts";
+import { type ReadAttachment, readAttachment } from "./attachment.ts";
+import { type Draft, readDraft, recipientsOf } from "./draft.ts";
+import { readHeaders } from "./headers.ts";
+import { pathOf, pathText } from "./issues.ts";
+import { readMessageId } from "./message-id.ts";
+import {
+  ATTACHMENT_FIELDS,
+  MESSAGE_FIELDS,
+  MessageSchema,
+  type RawAttachment,
+  type RawMessage,
+  S3_FIELDS,
+} from "./message-schema.ts";
+import { type Payload, sizeOf, toPayload } from "./payload.ts";
+import { PRIORITY_WORDS, type Priority, parsePriority } from "./priority.ts";
+import { bad, good, quote, type Read } from "./read.ts";
+import { readDeferredMs, readExpiresMs } from "./send-times.ts";
+import { unknownFields } from "./unknown-fields.ts";
 
-/** 0 immediate, 1 high, 2 medium, 3 low. */
-export type Priority = 0 | 1 | 2 | 3;
-
-/** As posted, but for `content`, which is kept apart as bytes: its size stands here instead, in bytes. */
-export type StoredAttachment = {
-  filename?: string;
-  content_type?: string;
-  content_id?: string;
-  size?: number;
-  url?: string;
-  s3?: { bucket: string; key: string; version_id?: string };
-};
-
-/** The accepted fields of a message, by the contract's names and in the shapes the client sent; what a record shows. */
-export type Payload = {
-  id: string;
-  account_id?: string;
-  from: string;
-  to: string | string[];
-  cc?: string | string[];
-  bcc?: string | string[];
-  reply_to?: string | string[];
-  return_path?: string;
-  subject: string;
-  body?: string;
-  html?: string;
-  content_type?: string;
-  headers?: Record<string, string>;
-  message_id?: string;
-  attachments?: StoredAttachment[];
-  priority?: number;
-  deferred_ts?: number;
-  expires_ts?: number;
-  on_ambiguous?: OnAmbiguous;
-};
+export type { StoredAttachment } from "./attachment.ts";
+export { AttachmentSchema, MessageSchema } from "./message-schema.ts";
+export type { Payload } from "./payload.ts";
+export { type Priority, parsePriority } from "./priority.ts";
 
 /** A message that passed every check and only waits to be stored. */
 export type Message = {
@@ -59,3 +48,141 @@ export type Message = {
 
 /** Why a message was not taken, in the contract's words (§3.3). */
 export type Rejection = { id: string | null; reason: string };
+
+export type ParseContext = {
+  /** Wall ms. */
+  now: number;
+  defaultPriority: Priority;
+  /** A fresh Message-ID, angle brackets included. */
+  newMessageId(domain: string): string;
+};
+
+export type ParseResult = { ok: true; message: Message; warnings: string[] } | { ok: false; rejection: Rejection };
+
+const MAX_ID = 255;
+
+/** One message of add-messages: all that it takes to queue it, or the reason why not. Contract §3.3. */
+export function parseMessage(raw: unknown, context: ParseContext): ParseResult {
+  if (!isObject(raw)) return refuse(null, "invalid payload");
+  const id = typeof raw.id === "string" && raw.id !== "" ? raw.id : null;
+  const missing = REQUIRED.find((field) => isMissing(field, raw[field]));
+  if (missing !== undefined) return refuse(id, `missing ${missing}`);
+  const shaped = readShape(raw);
+  if (!shaped.ok) return refuse(id, `invalid ${shaped.fault}`);
+  const read = readMessage(shaped.value, context);
+  if (!read.ok) return refuse(id, `invalid ${read.fault}`);
+  return { ok: true, message: read.value.message, warnings: [...unknownFieldsOf(raw), ...read.value.warnings] };
+}
+
+function refuse(id: string | null, reason: string): ParseResult {
+  return { ok: false, rejection: { id, reason } };
+}
+
+function isObject(raw: unknown): raw is Record<string, unknown> {
+  return typeof raw === "object" && raw !== null && !Array.isArray(raw);
+}
+
+/** In the order in which they are asked for. */
+const REQUIRED = ["id", "from", "to", "subject"] as const;
+
+function isMissing(field: (typeof REQUIRED)[number], value: unknown): boolean {
+  if (isAbsent(value)) return true;
+  if (field === "subject") return false;
+  if (Array.isArray(value)) return value.every((entry) => entry === null || isBlank(entry));
+  return isBlank(value);
+}
+
+function isBlank(value: unknown): boolean {
+  return typeof value === "string" && /^[\s,]*$/.test(value);
+}
+
+function readShape(raw: Record<string, unknown>): Read<RawMessage> {
+  // To valibot a list is a record too.
+  if (Array.isArray(raw.headers)) return bad("headers: not an object");
+  const parsed = v.safeParse(MessageSchema, raw, { abortEarly: true });
+  if (parsed.success) return good(parsed.output);
+  const issue = parsed.issues[0];
+  return bad(`${pathText(pathOf(issue))}: ${issue.received === "undefined" ? "missing" : issue.message}`);
+}
+
+/** The values, one by one. The fault begins with the field's name. */
+function readMessage(raw: RawMessage, context: ParseContext): Read<{ message: Message; warnings: string[] }> {
+  const id = named("id", readId(raw.id));
+  if (!id.ok) return id;
+  const terms = readTerms(raw, context);
+  if (!terms.ok) return terms;
+  const headers = named("headers", readHeaders(raw.headers ?? {}, Boolean(raw.reply_to?.length)));
+  if (!headers.ok) return headers;
+  const attachments = readAttachments(raw.attachments ?? []);
+  if (!attachments.ok) return attachments;
+  const payload = toPayload(raw, headers.value.headers, attachments.value);
+  const draft = readDraft(payload);
+  if (!draft.ok) return draft;
+  const messageId = named("message_id", readOwnMessageId(raw.message_id, draft.value, context));
+  if (!messageId.ok) return messageId;
+  if (raw.message_id) payload.message_id = messageId.value;
+  if (!isAbsent(raw.priority)) payload.priority = terms.value.priority;
+  const contents = attachments.value.flatMap(({ content }) => content ?? []);
+  const message: Message = {
+    id: raw.id,
+    accountId: raw.account_id || null,
+    ...terms.value,
+    messageId: messageId.value,
+    recipients: recipientsOf(draft.value),
+    payload,
+    contents,
+    bytes: sizeOf(payload) + contents.reduce((sum, content) => sum + content.length, 0),
+  };
+  return good({ message, warnings: headers.value.warnings });
+}
+
+function readId(id: string): Read<string> {
+  if (id.length > MAX_ID && [...id].length > MAX_ID) return bad(`longer than ${MAX_ID} characters`);
+  return id.isWellFormed() ? good(id) : bad("not well-formed Unicode");
+}
+
+type Terms = Pick<Message, "priority" | "deferredMs" | "expiresMs" | "onAmbiguous">;
+
+function readTerms(raw: RawMessage, context: ParseContext): Read<Terms> {
+  const priority = isAbsent(raw.priority) ? context.defaultPriority : parsePriority(raw.priority);
+  if (priority === null) return bad(`priority: ${quote(String(raw.priority))} is none of ${PRIORITY_WORDS}`);
+  const deferredMs = named("deferred_ts", readDeferredMs(raw.deferred_ts, context.now));
+  if (!deferredMs.ok) return deferredMs;
+  const expiresMs = named("expires_ts", readExpiresMs(raw.expires_ts, context.now));
+  if (!expiresMs.ok) return expiresMs;
+  const onAmbiguous = raw.on_ambiguous ?? null;
+  return good({ priority, deferredMs: deferredMs.value, expiresMs: expiresMs.value, onAmbiguous });
+}
+
+function isAbsent(value: unknown): value is null | undefined {
+  return value === null || value === undefined;
+}
+
+function named<T>(field: string, read: Read<T>): Read<T> {
+  return read.ok ? read : bad(`${field}: ${read.fault}`);
+}
+
+function readAttachments(raw: RawAttachment[]): Read<ReadAttachment[]> {
+  const attachments: ReadAttachment[] = [];
+  for (const [index, one] of raw.entries()) {
+    const read = readAttachment(one);
+    if (!read.ok) return bad(`attachments[${index}]${read.fault}`);
+    attachments.push(read.value);
+  }
+  return good(attachments);
+}
+
+function readOwnMessageId(text: string | null | undefined, draft: Draft, context: ParseContext): Read<string> {
+  const domain = domainOf(draft.from.address);
+  return text ? readMessageId(text, domain) : good(context.newMessageId(domain));
+}
+
+function unknownFieldsOf(raw: Record<string, unknown>): string[] {
+  const warnings = unknownFields(raw, MESSAGE_FIELDS);
+  const attachments = (raw.attachments ?? []) as Record<string, unknown>[];
+  for (const [index, attachment] of attachments.entries()) {
+    warnings.push(...unknownFields(attachment, ATTACHMENT_FIELDS, `attachments[${index}].`));
+    if (isObject(attachment.s3)) warnings.push(...unknownFields(attachment.s3, S3_FIELDS, `attachments[${index}].s3.`));
+  }
+  return warnings;
+}

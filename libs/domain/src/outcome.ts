@@ -1,13 +1,21 @@
-/** How far the dialogue was when it ended. */
-export type SmtpStage = "dns" | "connect" | "tls" | "greeting" | "ehlo" | "starttls" | "auth" | "mail" | "rcpt" | "data" | "dot";
+import type { Recipient } from "./recipient.ts";
 
-/** waiting: not yet accepted, and not refused for good. */
-export type Recipient = {
-  address: string;
-  outcome: "accepted" | "refused" | "waiting";
-  code?: number;
-  response?: string;
-};
+export { type AttemptFacts, decide, expiredBeforeSending, type RetryPolicy } from "./decide.ts";
+export type { Recipient } from "./recipient.ts";
+
+/** How far the dialogue was when it ended. */
+export type SmtpStage =
+  | "dns"
+  | "connect"
+  | "tls"
+  | "greeting"
+  | "ehlo"
+  | "starttls"
+  | "auth"
+  | "mail"
+  | "rcpt"
+  | "data"
+  | "dot";
 
 /** What came of one attempt, as the relay and the composer saw it. What it means is for `decide`. */
 export type Reply =

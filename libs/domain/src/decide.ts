@@ -1,0 +1,203 @@
+import type { OnAmbiguous } from "./account.ts";
+import { retryDelayByAgeMs, retryDelayMs } from "./backoff.ts";
+import type { DeferralClass, Outcome, Reply, SmtpStage } from "./outcome.ts";
+import { oneLine } from "./read.ts";
+import {
+  type Answered,
+  answeredOf,
+  givenUp,
+  judged,
+  mergeRecipients,
+  type Recipient,
+  stillWaiting,
+} from "./recipient.ts";
+import { isBeforeMail, isPermanent, meaningOf } from "./reply-meaning.ts";
+import type { Instant } from "./time.ts";
+
+export type AttemptFacts = {
+  /** Attempts counted before this one. */
+  attempts: number;
+  /** Steady ms; `maxAgeMs` counts from here. */
+  firstDueMs: number;
+  /** Wall ms. */
+  expiresMs: number | null;
+  /** The message's, else the account's, else the configured. */
+  onAmbiguous: OnAmbiguous;
+  /** As they stood before this attempt. */
+  recipients: Recipient[];
+};
+
+export type RetryPolicy = {
+  retryDelaysMs: number[];
+  maxAgeMs: number;
+  /** A random number from 0 to 1. */
+  jitter: number;
+};
+
+/** What is written for an attempt that ended in `reply`. Contract §5. */
+export function decide(reply: Reply, facts: AttemptFacts, now: Instant, policy: RetryPolicy): Outcome {
+  return decideShortened(shortened(reply), { facts, now, policy });
+}
+
+function decideShortened(reply: Reply, attempt: Attempt): Outcome {
+  switch (reply.kind) {
+    case "accepted":
+      return decideAccepted(reply, attempt);
+    case "refused":
+      return decideRefused(reply, attempt);
+    case "unreachable":
+      return { kind: "held", reason: reply.reason, mailFromSent: false };
+    case "broken":
+      return retry(attempt, { text: reply.reason, recipients: attempt.facts.recipients });
+    case "ambiguous":
+      return decideAmbiguous(reply, attempt);
+    case "uncomposed":
+      return decideUncomposed(reply, attempt);
+    case "given_back":
+      return reply;
+  }
+}
+
+// Servers answer with a megabyte if they like; this goes into rows, reports and logs.
+const LONGEST_TEXT = 500;
+
+function shortened(reply: Reply): Reply {
+  if ("reason" in reply) return { ...reply, reason: shorten(reply.reason) };
+  const recipients = reply.recipients.map((one) =>
+    one.response === undefined ? one : { ...one, response: shorten(one.response) },
+  );
+  return { ...reply, response: shorten(reply.response), recipients };
+}
+
+function shorten(text: string): string {
+  return oneLine(text).trim().slice(0, LONGEST_TEXT);
+}
+
+/** For a claimed message that is no longer worth sending: its end. Null: send it. */
+export function expiredBeforeSending(
+  facts: Pick<AttemptFacts, "expiresMs" | "recipients">,
+  now: Instant,
+): Outcome | null {
+  return hasExpired(facts, now) ? end({ error: "expired", recipients: facts.recipients, mailFromSent: false }) : null;
+}
+
+type Attempt = { facts: AttemptFacts; now: Instant; policy: RetryPolicy };
+
+function decideAccepted(reply: Extract<Reply, { kind: "accepted" }>, attempt: Attempt): Outcome {
+  const { code, response } = reply;
+  const ofAttempt = reply.recipients.map((one) => judged(one, { code, response }));
+  const recipients = mergeRecipients(attempt.facts.recipients, ofAttempt);
+  return retryWaiting(attempt, recipients) ?? { kind: "sent", code, response, recipients };
+}
+
+function decideRefused(reply: Extract<Reply, { kind: "refused" }>, attempt: Attempt): Outcome {
+  const { stage, code, response } = reply;
+  const answers: Answered[] = [{ code, response }, ...reply.recipients];
+  const accountFault = answers.find((one) => isAccountFault(stage, one));
+  if (accountFault !== undefined) {
+    return { kind: "held", reason: replyText(accountFault), code, response, mailFromSent: !isBeforeMail(stage) };
+  }
+  // Accepted at RCPT is not delivered: the message itself was refused.
+  const undelivered = reply.recipients.map((one) => (one.outcome === "accepted" ? stillWaiting(one) : one));
+  const recipients = mergeRecipients(
+    attempt.facts.recipients,
+    undelivered.map((one) => judged(one)),
+  );
+  return stage === "rcpt" && reply.recipients.length > 0
+    ? decideRefusedRecipients(reply, recipients, attempt)
+    : decideRefusedMessage(reply, recipients, attempt);
+}
+
+function isAccountFault(stage: SmtpStage, { code, response = "" }: Answered): boolean {
+  const meaning = code === undefined ? "unknown" : meaningOf(stage, code, response);
+  return meaning === "account" || meaning === "throttle";
+}
+
+function decideRefusedMessage(answered: Required<Answered>, recipients: Recipient[], attempt: Attempt): Outcome {
+  const { code, response } = answered;
+  const text = replyText(answered);
+  if (!isPermanent(code)) return retry(attempt, { text, recipients, answered: { code, response } });
+  return end({ error: text, recipients, answered: { code, response }, mailFromSent: true });
+}
+
+/** Nobody was accepted in this attempt. */
+function decideRefusedRecipients(answered: Required<Answered>, recipients: Recipient[], attempt: Attempt): Outcome {
+  const { code, response } = answered;
+  const all = recipients.length > 1 ? `all ${recipients.length} recipients refused: ` : "";
+  const error = all + replyText(answered);
+  return (
+    retryWaiting(attempt, recipients) ?? end({ error, recipients, answered: { code, response }, mailFromSent: true })
+  );
+}
+
+/** Again, for those whom the server asked to wait. Null: there is nobody left. */
+function retryWaiting(attempt: Attempt, recipients: Recipient[]): Outcome | null {
+  const waiting = recipients.filter(({ outcome }) => outcome === "waiting");
+  const [first] = waiting;
+  if (first === undefined) return null;
+  const some = waiting.length < recipients.length ? `${waiting.length} of ${recipients.length} recipients: ` : "";
+  return retry(attempt, { text: some + replyText(first), recipients, answered: answeredOf(first) });
+}
+
+function decideAmbiguous(reply: Extract<Reply, { kind: "ambiguous" }>, attempt: Attempt): Outcome {
+  const text = `no reply after DATA, it may have been delivered: ${reply.reason}`;
+  const { recipients, onAmbiguous } = attempt.facts;
+  if (onAmbiguous === "retry") return retry(attempt, { text, recipients });
+  return end({ error: text, recipients, mailFromSent: true });
+}
+
+function decideUncomposed(reply: Extract<Reply, { kind: "uncomposed" }>, attempt: Attempt): Outcome {
+  const { recipients, firstDueMs } = attempt.facts;
+  if (reply.permanent) return end({ error: reply.reason, recipients, mailFromSent: false });
+  const ageMs = attempt.now.steadyMs - firstDueMs;
+  const delayMs = retryDelayByAgeMs(ageMs, attempt.policy.retryDelaysMs, attempt.policy.jitter);
+  return defer(attempt, { class: "attachment", text: reply.reason, recipients, delayMs, countsAttempt: false });
+}
+
+type Failure = { text: string; recipients: Recipient[]; answered?: Answered };
+
+function retry(attempt: Attempt, failure: Failure): Outcome {
+  const { facts, policy } = attempt;
+  const delayMs = retryDelayMs(facts.attempts, policy.retryDelaysMs, policy.jitter);
+  return defer(attempt, { ...failure, class: "retry", delayMs, countsAttempt: true });
+}
+
+type Deferral = Failure & { class: DeferralClass; delayMs: number; countsAttempt: boolean };
+
+/** Later, unless it has become too old for that. The last try comes when it just has. */
+function defer({ facts, now, policy }: Attempt, deferral: Deferral): Outcome {
+  const { text, recipients, answered = {}, countsAttempt, delayMs } = deferral;
+  if (hasExpired(facts, now)) return end({ error: "expired", recipients, answered, mailFromSent: countsAttempt });
+  const lastTryMs = facts.firstDueMs + policy.maxAgeMs;
+  if (now.steadyMs >= lastTryMs) {
+    return end({ error: `expired: ${text}`, recipients, answered, mailFromSent: countsAttempt });
+  }
+  const untilMs = Math.min(now.steadyMs + delayMs, lastTryMs);
+  return {
+    kind: "deferred",
+    class: deferral.class,
+    reason: `${deferral.class}: ${text}`,
+    untilMs,
+    countsAttempt,
+    ...answered,
+    recipients,
+  };
+}
+
+type End = { error: string; recipients: Recipient[]; answered?: Answered; mailFromSent: boolean };
+
+/** Whoever still waited gets nothing more. It counts as sent when an earlier attempt, or this one, reached anybody. */
+function end({ error, recipients, answered = {}, mailFromSent }: End): Outcome {
+  const ended = recipients.map((one) => (one.outcome === "waiting" ? givenUp(one, error, answered) : one));
+  const reached = ended.find(({ outcome }) => outcome === "accepted");
+  if (reached === undefined) return { kind: "error", error, ...answered, recipients: ended, mailFromSent };
+  return { kind: "sent", code: reached.code ?? 250, response: reached.response ?? "", recipients: ended };
+}
+
+function hasExpired({ expiresMs }: Pick<AttemptFacts, "expiresMs">, now: Instant): boolean {
+  return expiresMs !== null && now.wallMs >= expiresMs;
+}
+
+function replyText({ code, response = "" }: Answered): string {
+  return code === undefined || response.startsWith(String(code)) ? response : `${code} ${response}`.trim();
+}

@@ -1,0 +1,132 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { mailboxKey, parseMailbox, parseMailboxes } from "@async-mail/domain/address";
+
+const ACCEPTED: [text: string | string[], mailboxes: [name: string, address: string][]][] = [
+  ["a@b.c", [["", "a@b.c"]]],
+  ["  a@b.c ", [["", "a@b.c"]]],
+  ["<a@b.c>", [["", "a@b.c"]]],
+  ["root@localhost", [["", "root@localhost"]]],
+  ["user+tag!#$%&'*+/=?^_`{|}~-@sub.example.com", [["", "user+tag!#$%&'*+/=?^_`{|}~-@sub.example.com"]]],
+  [
+    "a@b.c, d@e.f",
+    [
+      ["", "a@b.c"],
+      ["", "d@e.f"],
+    ],
+  ],
+  [
+    "a@b.c,, ,d@e.f,",
+    [
+      ["", "a@b.c"],
+      ["", "d@e.f"],
+    ],
+  ],
+  [
+    ["a@b.c, d@e.f", "g@h.i"],
+    [
+      ["", "a@b.c"],
+      ["", "d@e.f"],
+      ["", "g@h.i"],
+    ],
+  ],
+  ["Mario Rossi <m@x.it>", [["Mario Rossi", "m@x.it"]]],
+  ["Name<a@b.c>", [["Name", "a@b.c"]]],
+  ["Mario   Rossi\t<m@x.it>", [["Mario Rossi", "m@x.it"]]],
+  [
+    '"Rossi, Mario" <m@x.it>, a@b.c',
+    [
+      ["Rossi, Mario", "m@x.it"],
+      ["", "a@b.c"],
+    ],
+  ],
+  ['"A \\"B\\" \\\\ C" <a@b.c>', [['A "B" \\ C', "a@b.c"]]],
+  ['Foo "Bar: <x>" <a@b.c>', [["Foo Bar: <x>", "a@b.c"]]],
+  ["Müller <m@x.de>", [["Müller", "m@x.de"]]],
+  ["日本 太郎 <a@b.c>", [["日本 太郎", "a@b.c"]]],
+  ["John Q. Public [Sales] <j@x.y>", [["John Q. Public [Sales]", "j@x.y"]]],
+  ["O'Neil & Sons (UK) Ltd. <o@x.com>", [["O'Neil & Sons (UK) Ltd.", "o@x.com"]]],
+  ["info@x.com <mail@x.com>", [["info@x.com", "mail@x.com"]]],
+  ["a@b.c (Ann, at work)", [["Ann, at work", "a@b.c"]]],
+  ["a@bücher.de", [["", "a@xn--bcher-kva.de"]]],
+  ["Café <a@中国.example>", [["Café", "a@xn--fiqs8s.example"]]],
+  ["", []],
+  [" , ,", []],
+  [[], []],
+];
+
+for (const [text, mailboxes] of ACCEPTED) {
+  test(`address: ${JSON.stringify(text)} is read`, () => {
+    assert.deepEqual(parseMailboxes(text), {
+      ok: true,
+      value: mailboxes.map(([name, address]) => ({ name, address })),
+    });
+  });
+}
+
+const REFUSED: [text: string, fault: string][] = [
+  ["x y", '"x y" is not an address'],
+  ["a@b.c, x y", '"x y" is not an address'],
+  ["a@b.c d@e.f", '"a@b.c d@e.f" is not an address'],
+  ["a@b.c;d@e.f", '"a@b.c;d@e.f" is not an address'],
+  ["<a@b.c> <d@e.f>", '"<a@b.c> <d@e.f>" is not an address'],
+  ["<a@b.c> x", '"<a@b.c> x" is not an address'],
+  ["Rossi, Mario <m@x.it>", '"Rossi" is not an address'],
+  ["@b.c", '"@b.c" is not an address'],
+  ["a@", '"a@" is not an address'],
+  ["<>", '"<>" is not an address'],
+  ["a..b@c.d", '"a..b@c.d" is not an address'],
+  [".a@c.d", '".a@c.d" is not an address'],
+  ["a@b..c", '"a@b..c" is not an address'],
+  ["a@-b.c", '"a@-b.c" is not an address'],
+  ["a@[192.0.2.1]", '"a@[192.0.2.1]" is not an address'],
+  ["x@y@z.it", '"x@y@z.it" is not an address'],
+  ["a @ b.c", '"a @ b.c" is not an address'],
+  ["(((a@b.c", '"(((a@b.c" is not an address'],
+  ['"unclosed, <a@b.c>', '"\\"unclosed, <a@b.c>" is not an address'],
+  ['"x@evil.com y"@z.it', '"\\"x@evil.com y\\"@z.it" has quotes in its address, which are not supported'],
+  ["Friends: a@b.c, d@e.f;", '"Friends: a@b.c, d@e.f;" is a group, name its members instead'],
+  ["undisclosed-recipients:;", '"undisclosed-recipients:;" is a group, name its members instead'],
+  ["ü@x.de", '"ü@x.de" has letters outside ASCII before the @, which are not supported'],
+  ["a@b.c\r\nRCPT TO:<z@x>", '"a@b.c\\r\\nRCPT TO:<z@x>" holds a line break or another control character'],
+  ["a@b.c\n", '"a@b.c\\n" holds a line break or another control character'],
+  ["a\0@b.c", '"a\\u0000@b.c" holds a line break or another control character'],
+];
+
+for (const [text, fault] of REFUSED) {
+  test(`address: ${JSON.stringify(text)} is refused`, () => {
+    assert.deepEqual(parseMailboxes(text), { ok: false, fault });
+  });
+}
+
+test("address: longer than a path of RFC 5321 is refused", () => {
+  const label = "a".repeat(60);
+  const domain = `${label}.${label}.${label}`;
+  assert.ok(parseMailboxes(`${"x".repeat(254 - domain.length - 1)}@${domain}`).ok);
+  assert.equal(parseMailboxes(`${"x".repeat(255 - domain.length - 1)}@${domain}`).ok, false);
+});
+
+test("address: a hostile text costs no more than its length", () => {
+  const texts = [
+    "(".repeat(1e6),
+    '"\\'.repeat(5e5),
+    "<".repeat(1e6),
+    `${"a,".repeat(5e5)}`,
+    `${"a ".repeat(5e5)}<a@b.c>`,
+  ];
+  for (const text of texts) {
+    const started = performance.now();
+    assert.equal(parseMailboxes(text).ok, false);
+    assert.ok(performance.now() - started < 1000, `${text.slice(0, 5)}… took ${performance.now() - started} ms`);
+  }
+});
+
+test("address: exactly one where one is wanted", () => {
+  assert.deepEqual(parseMailbox("A <a@b.c>"), { ok: true, value: { name: "A", address: "a@b.c" } });
+  assert.deepEqual(parseMailbox("a@b.c, d@e.f"), { ok: false, fault: '"a@b.c, d@e.f" is more than one address' });
+});
+
+test("address: two spellings of a domain are one mailbox, two of a local part are not", () => {
+  assert.equal(mailboxKey("a@B.C"), mailboxKey("a@b.c"));
+  assert.notEqual(mailboxKey("A@b.c"), mailboxKey("a@b.c"));
+});
