@@ -15,7 +15,7 @@ export function toSteadyMs(wallMs: number, now: Instant): number {
   return now.steadyMs + (wallMs - now.wallMs);
 }
 
-/** Contract times are epoch seconds. */
+/** Contract times are whole epoch seconds: clients keep them in integer columns. */
 export function toSeconds(ms: number): number {
-  return ms / 1000;
+  return Math.floor(ms / 1000);
 }

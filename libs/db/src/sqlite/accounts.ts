@@ -1,13 +1,11 @@
 import { type Account, DEFAULT_ACCOUNT_ID } from "@async-mail/domain/account";
 import { type Instant, toWallMs } from "@async-mail/domain/time";
 import type { Database } from "better-sqlite3";
-import { eq } from "drizzle-orm";
 import type { AccountRecord, AccountStore } from "../store.ts";
 import type { Engine } from "./engine.ts";
 import { leftOf } from "./limits.ts";
 import { endWaiting } from "./message-row.ts";
 import { ensureQueue, findQueue, loadQueue, type Queue } from "./queue-row.ts";
-import { accounts } from "./schema.ts";
 import { release } from "./settle.ts";
 import { statement } from "./statement.ts";
 import { TENANT, type Tx } from "./tx.ts";
@@ -18,6 +16,32 @@ const PASSWORD_BELONGS_TO = ["host", "port", "user", "security"] as const;
 /** Messages ended in one transaction when their account is deleted. */
 const ENDED_AT_ONCE = 250;
 
+const COLUMNS = [
+  "host",
+  "port",
+  "user",
+  "password",
+  "use_tls",
+  "security",
+  "ttl_seconds",
+  "limit_per_minute",
+  "limit_per_hour",
+  "limit_per_day",
+  "limit_recipients_per_day",
+  "limit_behavior",
+  "max_connections",
+  "batch_size",
+  "timeout_seconds",
+  "tls_ca",
+  "tls_servername",
+  "on_ambiguous",
+  "updated_ms",
+];
+const PUT =
+  `INSERT INTO accounts (queue, created_ms, ${COLUMNS.join(", ")}) ` +
+  `VALUES (@queue, @updated_ms, ${COLUMNS.map((name) => `@${name}`).join(", ")}) ` +
+  `ON CONFLICT (queue) DO UPDATE SET ${COLUMNS.map((name) => `${name} = excluded.${name}`).join(", ")}`;
+const DELETE = "DELETE FROM accounts WHERE queue = ?";
 const IDS =
   "SELECT q.key FROM queues q JOIN accounts a ON a.queue = q.key WHERE q.tenant_id = 'default' ORDER BY q.account_id";
 const TIMES =
@@ -40,13 +64,15 @@ export function accountStore(engine: Engine): AccountStore {
   }
 
   return {
-    put: (account, { keepPassword }, now) => writer.write(now, (tx) => put(engine, tx, account, keepPassword)),
+    put: (account, { keepPassword }, now) => writer.write(now, (tx) => put(tx, account, keepPassword)),
 
     configureDefault: (account, now) =>
       writer.write(now, (tx) => {
         const known = tx.queueOf(DEFAULT_ACCOUNT_ID);
-        if (account) put(engine, tx, { ...account, password: null }, false);
-        else if (known?.account) deleteAccount(engine, known);
+        if (account) put(tx, { ...account, password: null }, false);
+        else if (known?.account) deleteAccount(tx, known);
+        // Its password may have been mended, which is not seen here: one message tries at once.
+        if (known?.heldBy === "fault") known.holdUntilMs = Math.min(known.holdUntilMs ?? 0, tx.now.steadyMs);
       }),
 
     async list(now) {
@@ -61,7 +87,7 @@ export function accountStore(engine: Engine): AccountStore {
       }),
 
     async remove(id, now) {
-      await change(id, now, (_, queue) => deleteAccount(engine, queue));
+      await change(id, now, deleteAccount);
       while (await writer.write(now, (tx) => endSome(tx, id)));
     },
 
@@ -76,12 +102,7 @@ export function accountStore(engine: Engine): AccountStore {
   };
 }
 
-function put(
-  { orm }: Engine,
-  tx: Tx,
-  account: Account,
-  keepPassword: boolean,
-): { ok: true } | { ok: false; changed: string } {
+function put(tx: Tx, account: Account, keepPassword: boolean): { ok: true } | { ok: false; changed: string } {
   const queue = ensureQueue(tx, account.id);
   const before = queue.account;
   const columns = toColumns(account);
@@ -92,9 +113,7 @@ function put(
   }
   const unchanged = before !== null && JSON.stringify(toColumns(before)) === JSON.stringify(columns);
   if (unchanged) return { ok: true };
-  const row = { queue: queue.key, ...columns, createdMs: tx.now.wallMs, updatedMs: tx.now.wallMs };
-  const { createdMs: _, ...update } = row;
-  orm.insert(accounts).values(row).onConflictDoUpdate({ target: accounts.queue, set: update }).run();
+  statement(tx.db, PUT).run({ queue: queue.key, ...columns, updated_ms: tx.now.wallMs });
   queue.account = { ...account, password: columns.password };
   queue.capacity = null; // worked out anew by the next claim
   release(queue);
@@ -107,26 +126,26 @@ function toColumns(account: Account) {
     port: account.port,
     user: account.user,
     password: account.password,
-    useTls: account.useTls,
+    use_tls: account.useTls === null ? null : Number(account.useTls),
     security: account.security,
-    ttlSeconds: account.ttlSeconds,
-    limitPerMinute: account.limits.perMinute,
-    limitPerHour: account.limits.perHour,
-    limitPerDay: account.limits.perDay,
-    limitRecipientsPerDay: account.limits.recipientsPerDay,
-    limitBehavior: account.limitBehavior,
-    maxConnections: account.maxConnections,
-    batchSize: account.batchSize,
-    timeoutSeconds: account.timeoutSeconds,
-    tlsCa: account.tlsCa,
-    tlsServername: account.tlsServername,
-    onAmbiguous: account.onAmbiguous,
+    ttl_seconds: account.ttlSeconds,
+    limit_per_minute: account.limits.perMinute,
+    limit_per_hour: account.limits.perHour,
+    limit_per_day: account.limits.perDay,
+    limit_recipients_per_day: account.limits.recipientsPerDay,
+    limit_behavior: account.limitBehavior,
+    max_connections: account.maxConnections,
+    batch_size: account.batchSize,
+    timeout_seconds: account.timeoutSeconds,
+    tls_ca: account.tlsCa,
+    tls_servername: account.tlsServername,
+    on_ambiguous: account.onAmbiguous,
   };
 }
 
 /** The queue stays: what was sent still counts, should the account come back. */
-function deleteAccount({ orm }: Engine, queue: Queue): void {
-  orm.delete(accounts).where(eq(accounts.queue, queue.key)).run();
+function deleteAccount(tx: Tx, queue: Queue): void {
+  statement(tx.db, DELETE).run(queue.key);
   queue.account = null;
   release(queue);
 }

@@ -4,7 +4,6 @@ import { blockedBy, roomFor } from "./limits.ts";
 import { endWaiting, type MessageRow, recipientsOf } from "./message-row.ts";
 import { checkSchema } from "./migrate.ts";
 import type { Queue } from "./queue-row.ts";
-import { messages } from "./schema.ts";
 import { columnsOf, statement } from "./statement.ts";
 import type { Tx } from "./tx.ts";
 
@@ -49,7 +48,8 @@ const MARK =
   // Waiting for a limit, a turn or a suspension does not age a message; waiting behind its account's fault does.
   "first_due_ms = CASE WHEN first_attempt_ms IS NULL AND NOT @faulty THEN @steadyMs ELSE first_due_ms END, " +
   "first_attempt_ms = coalesce(first_attempt_ms, @wallMs) WHERE key = @key";
-const LOAD = `SELECT ${columnsOf(messages, "m")}, p.payload AS payload, p.recipients AS envelope FROM messages m JOIN payloads p ON p.message = m.key WHERE m.key = ?`;
+const LOAD = (db: Database) =>
+  `SELECT ${columnsOf(db, "messages", "m")}, p.payload AS payload, p.recipients AS envelope FROM messages m JOIN payloads p ON p.message = m.key WHERE m.key = ?`;
 
 /** Whether a claim would find something. A read. */
 export function anyReady(db: Database, steadyMs: number): boolean {

@@ -4,7 +4,6 @@ import type { Database } from "better-sqlite3";
 import type { HistoryEntry, ListPosition, MessageFilter, MessageRecord, MessageStatus } from "../store.ts";
 import { type MessageRow, recipientsOf } from "./message-row.ts";
 import { loadQueue, type Queue } from "./queue-row.ts";
-import { messages } from "./schema.ts";
 import { columnsOf, statement } from "./statement.ts";
 
 /** Rows looked at in one go: a rare filter over a large table must not stop the event loop. */
@@ -13,9 +12,10 @@ const STEP = 5000;
 const SCAN =
   "SELECT key, priority, state, due_ms AS dueMs, account_id AS accountId FROM messages " +
   "WHERE tenant_id = 'default' AND (priority, key) > (?, ?) ORDER BY priority, key LIMIT ?";
-const LOAD = `SELECT ${columnsOf(messages, "m")}, p.payload AS payload, p.recipients AS envelope FROM messages m JOIN payloads p ON p.message = m.key`;
-const BY_KEY = `${LOAD} WHERE m.key = ?`;
-const BY_ID = `${LOAD} WHERE m.tenant_id = 'default' AND m.id = ?`;
+const loadWhere = (db: Database) =>
+  `SELECT ${columnsOf(db, "messages", "m")}, p.payload AS payload, p.recipients AS envelope FROM messages m JOIN payloads p ON p.message = m.key`;
+const BY_KEY = (db: Database) => `${loadWhere(db)} WHERE m.key = ?`;
+const BY_ID = (db: Database) => `${loadWhere(db)} WHERE m.tenant_id = 'default' AND m.id = ?`;
 const HISTORY =
   "SELECT at_ms AS atMs, claim, outcome, code, response, until_ms AS untilMs FROM history WHERE message = ? ORDER BY claim";
 const ACTIVE = "SELECT active FROM service";

@@ -1,7 +1,7 @@
 import type { Account } from "@async-mail/domain/account";
 import type { Database } from "better-sqlite3";
 import { blockedBy } from "./limits.ts";
-import { accounts, queues } from "./schema.ts";
+import type { accounts, queues } from "./schema.ts";
 import { columnsOf, statement, updateOf } from "./statement.ts";
 import type { Tx } from "./tx.ts";
 
@@ -12,10 +12,10 @@ type QueueRow = typeof queues.$inferSelect;
 
 type AccountColumns = typeof accounts.$inferSelect;
 
-const SELECT_QUEUE = `SELECT ${columnsOf(queues, "q")} FROM queues q WHERE q.key = ?`;
-const SELECT_ACCOUNT = `SELECT ${columnsOf(accounts, "a")} FROM accounts a WHERE a.queue = ?`;
+const SELECT_QUEUE = (db: Database) => `SELECT ${columnsOf(db, "queues", "q")} FROM queues q WHERE q.key = ?`;
+const SELECT_ACCOUNT = (db: Database) => `SELECT ${columnsOf(db, "accounts", "a")} FROM accounts a WHERE a.queue = ?`;
 const FIND = "SELECT key FROM queues WHERE tenant_id = 'default' AND account_id = ?";
-const UPDATE = updateOf(queues, "key");
+const UPDATE = (db: Database) => updateOf(db, "queues", "key");
 const INSERT = "INSERT INTO queues (tenant_id, account_id) VALUES ('default', ?)";
 const EARLIEST = "SELECT min(due_ms) FROM messages WHERE state = 'waiting' AND queue = ?";
 const EARLIEST_IMMEDIATE = `${EARLIEST} AND priority = 0`;

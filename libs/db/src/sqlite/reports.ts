@@ -1,15 +1,15 @@
 import type { DeferralClass } from "@async-mail/domain/outcome";
 import type { Instant } from "@async-mail/domain/time";
+import type { Database } from "better-sqlite3";
 import type { ClientState, ReportRef, ReportRow, ReportStore } from "../store.ts";
 import type { Engine } from "./engine.ts";
 import { deleteMessage, type MessageRow, recipientsOf } from "./message-row.ts";
-import { clients, messages } from "./schema.ts";
 import { CLASS_BIT } from "./settle.ts";
 import { columnsOf, statement } from "./statement.ts";
 import { TENANT, type Tx } from "./tx.ts";
 
-const DUE =
-  `SELECT ${columnsOf(messages, "m")}, p.recipients AS envelope FROM messages m JOIN payloads p ON p.message = m.key ` +
+const DUE = (db: Database) =>
+  `SELECT ${columnsOf(db, "messages", "m")}, p.recipients AS envelope FROM messages m JOIN payloads p ON p.message = m.key ` +
   "WHERE m.report_ms <= ? ORDER BY m.report_ms LIMIT ?";
 const NEXT_DUE = "SELECT min(report_ms) FROM messages WHERE report_ms IS NOT NULL";
 const STILL =
@@ -23,7 +23,7 @@ const TOO_OLD =
   "SELECT key, queue, state, reportMs FROM (SELECT key, queue, state, report_ms AS reportMs, updated_ms FROM messages " +
   "WHERE report_ms IS NOT NULL ORDER BY report_ms LIMIT @limit) WHERE updated_ms < @before";
 const FORGET = "UPDATE messages SET report_ms = NULL, report_tries = 0 WHERE key = ?";
-const CLIENT = `SELECT ${columnsOf(clients, "c")} FROM clients c WHERE c.tenant_id = ?`;
+const CLIENT = (db: Database) => `SELECT ${columnsOf(db, "clients", "c")} FROM clients c WHERE c.tenant_id = ?`;
 const SAVE_CLIENT =
   "INSERT INTO clients (tenant_id, last_call_ms, quiet_until_ms, last_run_now) VALUES (@tenantId, @lastCallMs, @quietUntilMs, @lastRunNow) " +
   "ON CONFLICT (tenant_id) DO UPDATE SET last_call_ms = excluded.last_call_ms, quiet_until_ms = excluded.quiet_until_ms, last_run_now = excluded.last_run_now";

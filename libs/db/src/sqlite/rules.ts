@@ -1,38 +1,54 @@
 import type { Rule } from "@async-mail/domain/schedule";
 import type { Instant } from "@async-mail/domain/time";
-import { asc, eq, max } from "drizzle-orm";
+import type { Database } from "better-sqlite3";
 import type { RuleStore } from "../store.ts";
 import type { Engine } from "./engine.ts";
-import { rules } from "./schema.ts";
+import { columnsOf, statement } from "./statement.ts";
+import type { Tx } from "./tx.ts";
+
+/** As SQLite gives it: booleans are 0 and 1, days a JSON list. */
+type RuleRow = Omit<Rule, "enabled" | "crossMidnight" | "days"> & {
+  enabled: number;
+  crossMidnight: number;
+  days: string;
+};
+
+const LIST = (db: Database) => `SELECT ${columnsOf(db, "rules", "r")} FROM rules r ORDER BY r.priority, r.id`;
+const ADD =
+  "INSERT INTO rules (name, enabled, priority, days, start_hour, end_hour, cross_midnight, interval_minutes) " +
+  "SELECT @name, @enabled, coalesce(max(priority), 0) + 1, @days, @startHour, @endHour, @crossMidnight, @intervalMinutes FROM rules";
+const ENABLE = "UPDATE rules SET enabled = ? WHERE id = ?";
+const REMOVE = "DELETE FROM rules WHERE id = ?";
 
 /** For works that take no note of the time. */
 const NO_TIME: Instant = { wallMs: 0, steadyMs: 0 };
 
-export function ruleStore({ writer, orm }: Engine): RuleStore {
-  function append(rule: Omit<Rule, "id" | "priority">): void {
-    const last =
-      orm
-        .select({ priority: max(rules.priority) })
-        .from(rules)
-        .get()?.priority ?? 0;
-    orm
-      .insert(rules)
-      .values({ ...rule, priority: last + 1 })
-      .run();
-  }
-
+export function ruleStore({ db, writer }: Engine): RuleStore {
   return {
-    list: () => writer.read(() => orm.select().from(rules).orderBy(asc(rules.priority), asc(rules.id)).all()),
-    add: (rule) => writer.write(NO_TIME, () => append(rule)),
-    seed: (all) =>
+    list: () => writer.read(() => statement<RuleRow>(db, LIST).all().map(toRule)),
+    add: (rule) => writer.write(NO_TIME, (tx) => append(tx, rule)),
+    seed: (rules) =>
       writer.write(NO_TIME, (tx) => {
         const service = tx.service();
         if (service.rulesSeeded) return;
         service.rulesSeeded = 1;
-        if (orm.select().from(rules).limit(1).get() === undefined) all.forEach(append);
+        if (statement(tx.db, LIST).get() === undefined) for (const rule of rules) append(tx, rule);
       }),
     setEnabled: (id, enabled) =>
-      writer.write(NO_TIME, () => orm.update(rules).set({ enabled }).where(eq(rules.id, id)).run().changes === 1),
-    remove: (id) => writer.write(NO_TIME, () => orm.delete(rules).where(eq(rules.id, id)).run().changes === 1),
+      writer.write(NO_TIME, (tx) => statement(tx.db, ENABLE).run(enabled ? 1 : 0, id).changes === 1),
+    remove: (id) => writer.write(NO_TIME, (tx) => statement(tx.db, REMOVE).run(id).changes === 1),
   };
+}
+
+function toRule(row: RuleRow): Rule {
+  return { ...row, enabled: row.enabled === 1, crossMidnight: row.crossMidnight === 1, days: JSON.parse(row.days) };
+}
+
+function append(tx: Tx, rule: Omit<Rule, "id" | "priority">): void {
+  statement(tx.db, ADD).run({
+    ...rule,
+    enabled: Number(rule.enabled),
+    crossMidnight: Number(rule.crossMidnight),
+    days: JSON.stringify(rule.days),
+  });
 }

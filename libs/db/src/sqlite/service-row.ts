@@ -1,5 +1,4 @@
 import type { Database } from "better-sqlite3";
-import { service } from "./schema.ts";
 import { columnsOf, statement, updateOf } from "./statement.ts";
 
 /** The one row of `service`, as SQLite gives it: booleans are 0 and 1. */
@@ -16,8 +15,8 @@ export type ServiceRow = {
   steadySeenMs: number;
 };
 
-const SELECT = `SELECT ${columnsOf(service, "s")} FROM service s`;
-const UPDATE = updateOf(service, "id");
+const SELECT = (db: Database) => `SELECT ${columnsOf(db, "service", "s")} FROM service s`;
+const UPDATE = (db: Database) => updateOf(db, "service", "id");
 
 /** As it was read, to write only what changed. */
 const asRead = new WeakMap<ServiceRow, string>();

@@ -2,11 +2,11 @@ import { DEFAULT_ACCOUNT_ID } from "@async-mail/domain/account";
 import { holdDelayMs } from "@async-mail/domain/backoff";
 import type { DeferralClass, Outcome, Recipient } from "@async-mail/domain/outcome";
 import { toWallMs } from "@async-mail/domain/time";
+import type { Database } from "better-sqlite3";
 import type { ClaimRef, Settled } from "../store.ts";
 import { countSend } from "./limits.ts";
 import type { MessageRow } from "./message-row.ts";
 import type { Queue } from "./queue-row.ts";
-import { messages } from "./schema.ts";
 import { columnsOf, statement } from "./statement.ts";
 import type { Tx } from "./tx.ts";
 
@@ -19,8 +19,10 @@ const DIED_AFTER = 5;
 /** Bits of `reported_classes`. */
 export const CLASS_BIT: Record<DeferralClass, number> = { limit: 1, retry: 2, held: 4, attachment: 8 };
 
-const CLAIMED = `SELECT ${columnsOf(messages, "m")} FROM messages m WHERE m.key = ? AND m.claim = ? AND m.state = 'claimed'`;
-const CLAIMED_BY = `SELECT ${columnsOf(messages, "m")} FROM messages m WHERE m.process = ? AND m.state = 'claimed'`;
+const CLAIMED = (db: Database) =>
+  `SELECT ${columnsOf(db, "messages", "m")} FROM messages m WHERE m.key = ? AND m.claim = ? AND m.state = 'claimed'`;
+const CLAIMED_BY = (db: Database) =>
+  `SELECT ${columnsOf(db, "messages", "m")} FROM messages m WHERE m.process = ? AND m.state = 'claimed'`;
 const FINISH =
   "UPDATE messages SET state = @state, process = NULL, sent_ms = @sentMs, error_ms = @errorMs, ended_ms = @wallMs, error = @error, " +
   "deferred_ms = NULL, deferred_reason = NULL, attempts = @attempts, recipients = @recipients, smtp_response = @response, " +

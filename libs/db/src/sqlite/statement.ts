@@ -1,11 +1,12 @@
 import type { Database, Statement } from "better-sqlite3";
-import { getTableColumns, getTableName } from "drizzle-orm";
-import type { SQLiteTable } from "drizzle-orm/sqlite-core";
 
-const prepared = new WeakMap<Database, Map<string, Statement>>();
+/** SQL, or what makes it from the tables as they are in this file. A constant: it is the key under which it is prepared. */
+export type Sql = string | ((db: Database) => string);
+
+const prepared = new WeakMap<Database, Map<Sql, Statement>>();
 
 /** The statement, prepared once for each connection. */
-export function statement<Row = unknown>(db: Database, sql: string): Statement<unknown[], Row> {
+export function statement<Row = unknown>(db: Database, sql: Sql): Statement<unknown[], Row> {
   let statements = prepared.get(db);
   if (!statements) {
     statements = new Map();
@@ -13,22 +14,32 @@ export function statement<Row = unknown>(db: Database, sql: string): Statement<u
   }
   let found = statements.get(sql);
   if (!found) {
-    found = db.prepare(sql);
+    found = db.prepare(typeof sql === "string" ? sql : sql(db));
     statements.set(sql, found);
   }
   return found as Statement<unknown[], Row>;
 }
 
-/** `m.due_ms AS dueMs, …`: all columns of a table under their names in code. */
-export function columnsOf(table: SQLiteTable, alias: string): string {
-  return Object.entries(getTableColumns(table))
-    .map(([name, column]) => `${alias}.${column.name} AS ${name}`)
+/** `m.due_ms AS dueMs, …`: all columns of a table under the names that schema.ts gives them. */
+export function columnsOf(db: Database, table: string, alias: string): string {
+  return namesOf(db, table)
+    .map((name) => `${alias}.${name} AS ${camelCase(name)}`)
     .join(", ");
 }
 
 /** `UPDATE t SET due_ms = @dueMs, … WHERE key = @key` for all columns but the key. */
-export function updateOf(table: SQLiteTable, key: string): string {
-  const columns = Object.entries(getTableColumns(table));
-  const set = columns.filter(([, c]) => c.name !== key).map(([name, c]) => `${c.name} = @${name}`);
-  return `UPDATE ${getTableName(table)} SET ${set.join(", ")} WHERE ${key} = @${key}`;
+export function updateOf(db: Database, table: string, key: string): string {
+  const set = namesOf(db, table)
+    .filter((name) => name !== key)
+    .map((name) => `${name} = @${camelCase(name)}`);
+  return `UPDATE ${table} SET ${set.join(", ")} WHERE ${key} = @${key}`;
+}
+
+/** Asked of the file, not of schema.ts: loading the query builder for it would cost each process some 150 MB. */
+function namesOf(db: Database, table: string): string[] {
+  return db.prepare<[string], string>("SELECT name FROM pragma_table_info(?)").pluck().all(table);
+}
+
+function camelCase(name: string): string {
+  return name.replaceAll(/_([a-z])/g, (_, letter: string) => letter.toUpperCase());
 }

@@ -1,68 +1,62 @@
 import type { Instant } from "@async-mail/domain/time";
-import { and, asc, eq, isNull } from "drizzle-orm";
 import type { AccountStore } from "../store.ts";
 import type { Engine } from "./engine.ts";
-import { verifications } from "./schema.ts";
 import { release } from "./settle.ts";
+import { statement } from "./statement.ts";
 
 type VerificationStore = Pick<
   AccountStore,
   "askVerification" | "verification" | "dropVerification" | "takeVerification" | "answerVerification"
 >;
 
+const ASK = "INSERT INTO verifications (queue, asked_ms) VALUES (?, ?)";
+const ANSWERED = "SELECT ok, answer FROM verifications WHERE key = ? AND ok IS NOT NULL";
+const DROP = "DELETE FROM verifications WHERE key = ?";
+const OPEN = "SELECT key, queue FROM verifications WHERE process IS NULL AND ok IS NULL ORDER BY key LIMIT 1";
+const TAKE = "UPDATE verifications SET process = ? WHERE key = ?";
+const ANSWER = "UPDATE verifications SET ok = ?, answer = ? WHERE key = ? RETURNING queue";
+
 /** For works that take no note of the time. */
 const NO_TIME: Instant = { wallMs: 0, steadyMs: 0 };
 
 /** A request of the API travels to a dispatcher, and its answer back, through a row. */
-export function verificationStore({ writer, orm }: Engine): VerificationStore {
+export function verificationStore({ db, writer }: Engine): VerificationStore {
   return {
     askVerification: (id, now) =>
       writer.write(now, (tx) => {
         const queue = tx.queueOf(id);
         if (!queue?.account) return null;
-        const asked = { queue: queue.key, askedMs: tx.now.steadyMs };
-        return orm.insert(verifications).values(asked).returning({ key: verifications.key }).get().key;
+        return Number(statement(tx.db, ASK).run(queue.key, tx.now.steadyMs).lastInsertRowid);
       }),
 
     verification: (key) =>
       writer.read(() => {
-        const row = orm.select().from(verifications).where(eq(verifications.key, key)).get();
-        return row?.ok == null ? null : { ok: row.ok, text: row.answer ?? "" };
+        const row = statement<{ ok: number; answer: string }>(db, ANSWERED).get(key);
+        return row ? { ok: row.ok === 1, text: row.answer } : null;
       }),
 
     dropVerification: (key) =>
-      writer.write(NO_TIME, () => {
-        orm.delete(verifications).where(eq(verifications.key, key)).run();
+      writer.write(NO_TIME, (tx) => {
+        statement(tx.db, DROP).run(key);
       }),
 
     async takeVerification(process, now) {
       // A look first: most of the time there is none, and a transaction would wake every other process.
-      const open = and(isNull(verifications.process), isNull(verifications.ok));
-      const waiting = await writer.read(() => orm.select().from(verifications).where(open).get());
+      const waiting = await writer.read(() => statement(db, OPEN).get());
       if (!waiting) return null;
       return writer.write(now, (tx) => {
-        const row = orm.select().from(verifications).where(open).orderBy(asc(verifications.key)).get();
+        const row = statement<{ key: number; queue: number }>(tx.db, OPEN).get();
         if (!row) return null;
-        orm.update(verifications).set({ process }).where(eq(verifications.key, row.key)).run();
         const { account } = tx.queue(row.queue);
-        if (account) return { key: row.key, accountKey: row.queue, account };
-        orm
-          .update(verifications)
-          .set({ ok: false, answer: "account deleted" })
-          .where(eq(verifications.key, row.key))
-          .run();
-        return null;
+        if (account) statement(tx.db, TAKE).run(process, row.key);
+        else statement(tx.db, ANSWER).get(0, "account deleted", row.key);
+        return account ? { key: row.key, accountKey: row.queue, account } : null;
       });
     },
 
     answerVerification: (key, { ok, text }, now) =>
       writer.write(now, (tx) => {
-        const row = orm
-          .update(verifications)
-          .set({ ok, answer: text })
-          .where(eq(verifications.key, key))
-          .returning()
-          .get();
+        const row = statement<{ queue: number }>(tx.db, ANSWER).get(ok ? 1 : 0, text, key);
         if (row && ok) release(tx.queue(row.queue));
       }),
   };

@@ -1,0 +1,41 @@
+import type { ReportRow } from "@async-mail/db/store";
+import type { Instant } from "@async-mail/domain/time";
+import type { CallResult } from "./client.ts";
+import { afterFailure, backoffMs, mayCallAtMs } from "./pace.ts";
+import type { Reporter, Session } from "./report.ts";
+
+/** Nothing is marked; what was posted goes again, unless the fault is a single report's own. */
+export async function failed(
+  reporter: Reporter,
+  session: Session,
+  rows: ReportRow[],
+  result: CallResult,
+  reason: string,
+  now: Instant,
+): Promise<void> {
+  const { log, metrics } = reporter;
+  const retryAfterMs = result.answered ? result.retryAfterMs : null;
+  const failure = { count: rows.length, answered: result.answered, suspect: session.lastWasAside, retryAfterMs };
+  session.pace = afterFailure(session.pace, failure, reporter.random(), now);
+  const retryMs = mayCallAtMs(session.pace, false) - now.steadyMs;
+  metrics.failed.inc(rows.length);
+  log.reportFailed({ reason, retryMs, count: rows.length });
+
+  const alone = rows.length === 1 ? rows[0] : undefined;
+  if (result.answered && alone !== undefined) await setAside(reporter, session, alone, reason, retryAfterMs, now);
+}
+
+async function setAside(
+  { store, log, metrics, random }: Reporter,
+  session: Session,
+  row: ReportRow,
+  reason: string,
+  retryAfterMs: number | null,
+  now: Instant,
+): Promise<void> {
+  const retryMs = Math.max(backoffMs(row.tries, random()), retryAfterMs ?? 0);
+  await store.reports.postpone([row], Math.floor(now.steadyMs + retryMs), now);
+  session.aside.add(row.messageKey);
+  metrics.setAside.inc();
+  log.reportSetAside({ id: row.id, reason, retryMs });
+}

@@ -1,0 +1,125 @@
+import { randomUUID } from "node:crypto";
+import { openStore } from "@async-mail/db/sqlite/open";
+import { StorageBusy, StorageRefused } from "@async-mail/db/store";
+import { bootReading, createClock } from "@async-mail/runtime/clock";
+import { startConfig } from "@async-mail/runtime/config";
+import { createLog } from "@async-mail/runtime/log";
+import { runLoop } from "@async-mail/runtime/loop";
+import { createMetrics } from "@async-mail/runtime/metrics";
+import { keepPresence } from "@async-mail/runtime/presence";
+import { createShutdown } from "@async-mail/runtime/shutdown";
+import { serveStatus, statusPorts } from "@async-mail/runtime/status-server";
+import { createWake } from "@async-mail/runtime/wake";
+import self from "../package.json" with { type: "json" };
+import { createClient } from "./client.ts";
+import { type House, keepHouse, newChores } from "./housekeeping.ts";
+import { reporterMetrics } from "./metrics.ts";
+import { newSession, type Reporter, reportPending } from "./report.ts";
+import { seed } from "./seed.ts";
+
+/** A pass that the storage failed is tried again after so long. */
+const AFTER_FAULT_MS = 1000;
+/** A report may be a second late; looking every 60 ms would cost three times the idle CPU. */
+const IDLE_LOOK_MS = 200;
+
+const { version } = self;
+const { storage, sync, delivery, scheduler, server, metrics, logging, sandbox } = startConfig("reporter");
+const log = createLog({ level: logging.level, process: "reporter" });
+const shutdown = createShutdown({ graceMs: delivery.shutdownGraceSeconds * 1000, log, clock: createClock(0) });
+const { stopping, deadline } = shutdown;
+
+const store = await openStore({ path: storage.dbPath, synchronous: storage.synchronous, sandbox, boot: bootReading() });
+const clock = createClock(store.steadyOffsetMs);
+await seed(store, scheduler);
+const measured = createMetrics({ process: "reporter", version });
+const leaseMs = delivery.leaseSeconds * 1000;
+const presence = await keepPresence({ processes: store.processes, kind: "reporter", version, leaseMs, clock, log });
+const status = await serveStatus({
+  host: metrics.host,
+  ports: statusPorts("reporter", metrics.port),
+  registry: measured.registry,
+  tokens: { api: server.apiToken, metrics: metrics.token },
+  ready,
+  log,
+});
+log.started({ version, database: storage.dbPath, number: presence.process() });
+
+const counted = reporterMetrics(measured);
+const house: House = {
+  store,
+  presence,
+  clock,
+  log,
+  metrics: counted,
+  reports: sync.proxySyncUrl !== null,
+  retentionMs: delivery.deliveryReportRetentionSeconds * 1000,
+  reportMaxAgeMs: sync.reportMaxAgeSeconds * 1000,
+  messageMaxAgeMs: delivery.maxAgeSeconds * 1000,
+};
+const chores = newChores(clock.now().steadyMs);
+const running = [
+  runLoop({ pass: () => keepHouse(house, chores), clock, signal: stopping, onError: faultIn("housekeeping") }),
+];
+
+const client =
+  sync.proxySyncUrl === null
+    ? null
+    : createClient({
+        url: sync.proxySyncUrl,
+        user: sync.proxySyncUser,
+        password: sync.proxySyncPassword,
+        token: sync.proxySyncToken,
+        timeoutMs: sync.proxySyncTimeoutSeconds * 1000,
+        signingSecret: sync.signingSecret,
+        userAgent: `gnr-async-mail-service/${version}`,
+        newId: randomUUID,
+      });
+
+if (client !== null) {
+  const reporter: Reporter = {
+    store,
+    client,
+    presence,
+    clock,
+    log,
+    metrics: counted,
+    random: Math.random,
+    batchSize: sync.proxySyncBatchSize,
+    intervalMs: sync.proxySyncIntervalSeconds * 1000,
+    timezone: scheduler.timezone,
+    acknowledge: sync.acknowledge,
+    deadline,
+  };
+  const session = newSession(reporter.batchSize);
+  presence.onLost(() => session.lost.abort());
+  const wake = createWake({ changed: () => store.changed(), clock, idleMs: IDLE_LOOK_MS });
+  const pass = () => reportPending(reporter, session);
+  running.push(runLoop({ pass, wake, clock, signal: stopping, onError: faultIn("reporting") }));
+}
+
+await shutdown.run(async () => {
+  await Promise.all(running);
+  await client?.close();
+  await presence.leave();
+  await status.close();
+  await store.close();
+});
+
+async function ready(): Promise<string | null> {
+  if (stopping.aborted) return "stopping";
+  try {
+    await store.service.checkWritable();
+    return null;
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  }
+}
+
+function faultIn(what: string): (error: unknown) => number {
+  return (error) => {
+    if (error instanceof StorageRefused) shutdown.exit(1, error.message);
+    else if (error instanceof StorageBusy) log.storageBusy({ what });
+    else log.failed(error, { what });
+    return AFTER_FAULT_MS;
+  };
+}

@@ -1,0 +1,100 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { keepHouse, newChores } from "@async-mail/reporter/housekeeping";
+import { reporting } from "./reporting.ts";
+
+const DAY_MS = 86_400_000;
+
+test("what is reported is purged after the retention, in steps of 200", async (t) => {
+  const { sent, passes, tidy, clock, store, log, metric } = await reporting(t);
+  const ids = Array.from({ length: 450 }, (_, i) => `message-${i}`);
+  await sent(...ids);
+  await passes();
+  await tidy({ retentionMs: DAY_MS });
+  assert.equal(await metric("purged_total"), 0);
+  await clock.advance(DAY_MS + 1000);
+  await tidy({ retentionMs: DAY_MS });
+  assert.deepEqual(
+    log.filter(({ event }) => event === "purged").map(({ count }) => count),
+    [200, 200, 50],
+  );
+  assert.equal(await metric("purged_total"), 450);
+  assert.deepEqual((await store.messages.list({}, null, 10, clock.now())).records, []);
+});
+
+test("without a client, messages are purged by the age of their end", async (t) => {
+  const { sent, tidy, clock, store } = await reporting(t);
+  await sent("old");
+  await clock.advance(DAY_MS);
+  await sent("new");
+  await clock.advance(1000);
+  await tidy({ retentionMs: DAY_MS, reports: true });
+  assert.notEqual(await store.messages.get("old", clock.now()), null);
+  await tidy({ retentionMs: DAY_MS, reports: false });
+  assert.equal(await store.messages.get("old", clock.now()), null);
+  assert.notEqual(await store.messages.get("new", clock.now()), null);
+});
+
+test("a report that nobody takes is given up after its age: counted, logged, purged", async (t) => {
+  const { sent, passes, tidy, clock, store, log, metric } = await reporting(t, {
+    answer: () => ({ status: 500 }),
+  });
+  await sent("a");
+  await passes();
+  await clock.advance(3_600_000);
+  await tidy({ reportMaxAgeMs: 0 });
+  await tidy({ reportMaxAgeMs: 3_600_001 });
+  assert.notEqual(await store.messages.get("a", clock.now()), null);
+  await clock.advance(1000);
+  await tidy({ reportMaxAgeMs: 3_600_001, reports: false });
+  assert.notEqual(await store.messages.get("a", clock.now()), null);
+  await tidy({ reportMaxAgeMs: 3_600_001 });
+  assert.equal(await store.messages.get("a", clock.now()), null);
+  assert.equal(await metric("reports_given_up_total"), 1);
+  assert.equal(log.at(-1).event, "report_given_up");
+});
+
+test("what is not worth sending any more ends as an error, and is reported", async (t) => {
+  const { enqueueAs, tidy, passes, clock, client, log } = await reporting(t);
+  await enqueueAs({ id: "a", deferredMs: clock.now().wallMs + 3_600_000, expiresMs: clock.now().wallMs + 60_000 });
+  await clock.advance(60_001);
+  await tidy();
+  assert.equal(log.at(-1).event, "expired");
+  await passes();
+  assert.match(client.calls.at(-1)!.body.delivery_report[0]!.error!, /^expired/);
+});
+
+test("one pass is one step, and a chore with much to do takes turns with the others", async (t) => {
+  const { house, clock } = await reporting(t);
+  const steps: string[] = [];
+  const chore = (name: string, more: boolean) => ({
+    everyMs: 5000,
+    dueMs: 0,
+    step: async () => {
+      steps.push(name);
+      return more;
+    },
+  });
+  const chores = [chore("long", true), chore("short", false)];
+  for (let i = 0; i < 4; i++) {
+    assert.deepEqual(await keepHouse(house(), chores), { waitMs: 20 });
+    await clock.advance(20);
+  }
+  assert.deepEqual(steps, ["long", "short", "long", "long"]);
+});
+
+test("every chore runs on a real file, and then there is nothing to do for 2 s", async (t) => {
+  const { house, clock } = await reporting(t);
+  const chores = newChores(clock.now().steadyMs);
+  await clock.advance(DAY_MS);
+  for (const _ of chores) await keepHouse(house({ retentionMs: 1, reportMaxAgeMs: 1 }), chores);
+  assert.deepEqual(await keepHouse(house(), chores), { waitMs: 2000 });
+});
+
+test("a reporter that stands by keeps no house", async (t) => {
+  const { house, another, clock } = await reporting(t);
+  const { presence } = await another();
+  const chores = newChores(clock.now().steadyMs);
+  assert.deepEqual(await keepHouse(house({ presence }), chores), { waitMs: 1000 });
+  assert.ok(chores.every((chore) => chore.dueMs >= clock.now().steadyMs));
+});

@@ -1,0 +1,146 @@
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { type TestContext, test } from "node:test";
+import { openStore } from "@async-mail/db/sqlite/open";
+import { bootReading, createClock } from "@async-mail/runtime/clock";
+import { eventually, gate } from "../../support/eventually.ts";
+import { aCheckedAccount, aCheckedMessage } from "../../support/messages.ts";
+import { type Proc, startProcess } from "../../support/processes.ts";
+import { startSyncClient } from "../../support/sync-client.ts";
+import { temporaryFolder } from "../../support/temporary-folder.ts";
+import { SENT } from "./reporting.ts";
+
+const CONFIG = "[delivery]\nlease_seconds = 2\nshutdown_grace_seconds = 3\n";
+
+/** A file on which this test is the dispatcher, and reporters as processes. */
+async function service(t: TestContext) {
+  const folder = temporaryFolder();
+  const boot = bootReading();
+  const store = await openStore({ path: join(folder, "mail.db"), synchronous: "full", sandbox: false, boot });
+  const clock = createClock(store.steadyOffsetMs);
+  const client = await startSyncClient();
+  const started: Proc[] = [];
+  t.after(async () => {
+    for (const proc of started) proc.kill("SIGKILL");
+    await client.close();
+    await store.close();
+  });
+  const dispatcher = await store.processes.register(
+    { kind: "dispatcher", pid: 1, host: "t", version: "0" },
+    clock.now(),
+  );
+  await store.accounts.put(aCheckedAccount(), { keepPassword: false }, clock.now());
+
+  return {
+    store,
+    clock,
+    client,
+    async reporter(env: Record<string, string> = {}) {
+      const proc = await startProcess("reporter", {
+        folder,
+        config: CONFIG,
+        env: { PROXY_SYNC_URL: client.url, ...env },
+      });
+      started.push(proc);
+      await proc.logged("started");
+      return proc;
+    },
+    async sent(id: string) {
+      await store.messages.enqueue([aCheckedMessage({ id, accountId: "account-1" })], clock.now());
+      const request = {
+        process: dispatcher,
+        slots: 10,
+        capacity: 10,
+        bytes: 1e6,
+        held: new Map(),
+        maxConnectionsPerAccount: 10,
+      };
+      const answer = await store.queue.claimDue(request, clock.now());
+      assert.equal(answer.kind, "claimed");
+      if (answer.kind === "claimed") {
+        for (const claim of answer.claims) await store.queue.settle(claim, SENT, clock.now());
+      }
+    },
+    reportedMs: async (id: string) => (await store.messages.get(id, clock.now()))?.reportedMs,
+  };
+}
+
+test("a process reports within about a second of the end, and stops with 0", async (t) => {
+  const { reporter, client, sent, reportedMs } = await service(t);
+  const proc = await reporter();
+  await client.called(1);
+  const startedMs = performance.now();
+  await sent("a");
+  const [item] = await client.reports(1);
+  const ms = performance.now() - startedMs;
+  assert.equal(item?.id, "a");
+  assert.ok(ms < 1500, `${ms} ms`);
+  await eventually(() => reportedMs("a"));
+
+  const answer = await fetch(`${await proc.listening()}/metrics`, { headers: { "x-api-token": "test-token" } });
+  const text = await answer.text();
+  assert.match(text, /^asyncmail_reports_posted_total(\{.*\})? 1$/m);
+  assert.match(text, /^asyncmail_reporter_leading(\{.*\})? 1$/m);
+  assert.equal((await fetch(`${await proc.listening()}/readyz`)).status, 200);
+  assert.deepEqual(await proc.stop(), { code: 0, signal: null });
+});
+
+test("SIGTERM during a call: it is finished and marked, and no other begins", async (t) => {
+  const { reporter, client, sent, reportedMs } = await service(t);
+  const held = gate();
+  client.answer = async () => {
+    await held.opened;
+    return { body: { ok: true, queued: 1 } };
+  };
+  await sent("a");
+  const proc = await reporter();
+  await client.called(1);
+  proc.kill("SIGTERM");
+  await proc.logged("stopping");
+  held.open();
+  assert.deepEqual(await proc.exited(), { code: 0, signal: null });
+  assert.notEqual(await reportedMs("a"), null);
+  assert.equal(client.calls.length, 1);
+});
+
+test("a call that outlasts the grace: exit 1, and the report goes again", async (t) => {
+  const { reporter, client, sent, reportedMs } = await service(t);
+  const held = gate();
+  t.after(() => held.open());
+  client.answer = async () => {
+    await held.opened;
+    return {};
+  };
+  await sent("a");
+  const proc = await reporter();
+  await client.called(1);
+  proc.kill("SIGTERM");
+  const { code } = await proc.exited();
+  assert.equal(code, 1);
+  assert.equal(await reportedMs("a"), null);
+  client.answer = () => ({});
+  await reporter();
+  await eventually(() => reportedMs("a"));
+});
+
+test("the leader dies by SIGKILL: the one that stands by takes over after the lease", async (t) => {
+  const { reporter, client, sent, reportedMs } = await service(t);
+  const first = await reporter();
+  const second = await reporter();
+  await sent("a");
+  await eventually(() => reportedMs("a"));
+  first.kill("SIGKILL");
+  await first.exited();
+  await sent("b");
+  await eventually(() => reportedMs("b"), 15_000);
+  assert.equal(client.open.max, 1);
+  assert.ok(second.log.some((line) => line.event === "struck_off"));
+});
+
+test("without proxy_sync_url nothing is posted, and the process keeps house", async (t) => {
+  const { reporter, client, sent, store, clock } = await service(t);
+  await sent("a");
+  await reporter({ PROXY_SYNC_URL: "", DELIVERY_REPORT_RETENTION_SECONDS: "0.01" });
+  await eventually(async () => (await store.messages.get("a", clock.now())) === null, 15_000);
+  assert.equal(client.calls.length, 0);
+});
