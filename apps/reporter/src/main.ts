@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
+import { createFaultHandler } from "@async-mail/db/fault";
 import { openStore } from "@async-mail/db/sqlite/open";
-import { StorageBusy, StorageRefused } from "@async-mail/db/store";
 import { bootReading, createClock } from "@async-mail/runtime/clock";
 import { startConfig } from "@async-mail/runtime/config";
 import { createLog } from "@async-mail/runtime/log";
@@ -17,8 +17,6 @@ import { reporterMetrics } from "./metrics.ts";
 import { newSession, type Reporter, reportPending } from "./report.ts";
 import { seed } from "./seed.ts";
 
-/** A pass that the storage failed is tried again after so long. */
-const AFTER_FAULT_MS = 1000;
 /** A report may be a second late; looking every 60 ms would cost three times the idle CPU. */
 const IDLE_LOOK_MS = 200;
 
@@ -27,13 +25,22 @@ const { storage, sync, delivery, scheduler, server, metrics, logging, sandbox } 
 const log = createLog({ level: logging.level, process: "reporter" });
 const shutdown = createShutdown({ graceMs: delivery.shutdownGraceSeconds * 1000, log, clock: createClock(0) });
 const { stopping, deadline } = shutdown;
+const onFault = createFaultHandler({ log, exit: shutdown.exit });
 
 const store = await openStore({ path: storage.dbPath, synchronous: storage.synchronous, sandbox, boot: bootReading() });
 const clock = createClock(store.steadyOffsetMs);
 await seed(store, scheduler);
 const measured = createMetrics({ process: "reporter", version });
 const leaseMs = delivery.leaseSeconds * 1000;
-const presence = await keepPresence({ processes: store.processes, kind: "reporter", version, leaseMs, clock, log });
+const presence = await keepPresence({
+  processes: store.processes,
+  kind: "reporter",
+  version,
+  leaseMs,
+  clock,
+  log,
+  onError: onFault,
+});
 const status = await serveStatus({
   host: metrics.host,
   ports: statusPorts("reporter", metrics.port),
@@ -58,7 +65,12 @@ const house: House = {
 };
 const chores = newChores(clock.now().steadyMs);
 const running = [
-  runLoop({ pass: () => keepHouse(house, chores), clock, signal: stopping, onError: faultIn("housekeeping") }),
+  runLoop({
+    pass: () => keepHouse(house, chores),
+    clock,
+    signal: stopping,
+    onError: (error) => onFault(error, "housekeeping"),
+  }),
 ];
 
 const client =
@@ -94,7 +106,7 @@ if (client !== null) {
   presence.onLost(() => session.lost.abort());
   const wake = createWake({ changed: () => store.changed(), clock, idleMs: IDLE_LOOK_MS });
   const pass = () => reportPending(reporter, session);
-  running.push(runLoop({ pass, wake, clock, signal: stopping, onError: faultIn("reporting") }));
+  running.push(runLoop({ pass, wake, clock, signal: stopping, onError: (error) => onFault(error, "reporting") }));
 }
 
 await shutdown.run(async () => {
@@ -113,13 +125,4 @@ async function ready(): Promise<string | null> {
   } catch (error) {
     return error instanceof Error ? error.message : String(error);
   }
-}
-
-function faultIn(what: string): (error: unknown) => number {
-  return (error) => {
-    if (error instanceof StorageRefused) shutdown.exit(1, error.message);
-    else if (error instanceof StorageBusy) log.storageBusy({ what });
-    else log.failed(error, { what });
-    return AFTER_FAULT_MS;
-  };
 }

@@ -6,7 +6,8 @@ export type Metrics = ReturnType<typeof createMetrics>;
 export function createMetrics({ process: kind, version }: { process: string; version: string }) {
   const registry = new Registry();
   const registers = [registry];
-  collectDefaultMetrics({ register: registry });
+  // Its default watches the event loop every 10 ms, which alone costs an idle process 0.4 % of a core.
+  collectDefaultMetrics({ register: registry, eventLoopMonitoringPrecision: 100 });
 
   const metrics = {
     registry,

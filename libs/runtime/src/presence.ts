@@ -30,7 +30,9 @@ export type PresenceOptions = {
   version: string;
   leaseMs: number;
   clock: Clock;
-  log: Pick<Log, "failed" | "struckOff" | "wasStruckOff">;
+  log: Pick<Log, "struckOff" | "wasStruckOff">;
+  /** Hears of a beat, or a look at the others, that failed; both are tried again at the next beat. */
+  onError(error: unknown, what: string): void;
 };
 
 const BEATS_PER_LEASE = 6;
@@ -44,6 +46,7 @@ export async function keepPresence({
   leaseMs,
   clock,
   log,
+  onError,
 }: PresenceOptions): Promise<Presence> {
   const beatEveryMs = Math.min(leaseMs / BEATS_PER_LEASE, LONGEST_BEAT_MS);
   const register = () => processes.register({ kind, pid: process.pid, host: hostname(), version }, clock.now());
@@ -83,7 +86,7 @@ export async function keepPresence({
       clock,
       signal: left.signal,
       onError(error) {
-        log.failed(error, { what });
+        onError(error, what);
         return beatEveryMs;
       },
     });

@@ -62,8 +62,8 @@ async function join(context: TestContext, { processes }: Table, options: { clock
     log: {
       struckOff: ({ number }) => void events.push(`struck off ${number}`),
       wasStruckOff: ({ number }) => void events.push(`was struck off ${number}`),
-      failed: (_, { what }) => void events.push(`failed: ${what}`),
     },
+    onError: (_, what) => void events.push(`failed: ${what}`),
   });
   context.after(() => presence.leave());
   return { presence, events };
