@@ -7,7 +7,7 @@ import { setTimeout as pause } from "node:timers/promises";
 export async function eventually<T>(
   ask: () => T | Promise<T>,
   deadlineMs = 5000,
-  what = "what the test waits for",
+  what: string | (() => string) = "what the test waits for",
 ): Promise<NonNullable<Exclude<T, false>>> {
   const startedMs = performance.now();
   let failure: unknown;
@@ -21,7 +21,8 @@ export async function eventually<T>(
     }
     await pause(10);
   }
-  throw new Error(`${what} did not come within ${deadlineMs} ms`, { cause: failure });
+  const missed = typeof what === "string" ? what : what();
+  throw new Error(`${missed} did not come within ${deadlineMs} ms`, { cause: failure });
 }
 
 /** A promise and the handle to fulfil it: lets a test hold a step back and let it go. */

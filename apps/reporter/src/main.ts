@@ -51,7 +51,7 @@ const status = await serveStatus({
 });
 log.started({ version, database: storage.dbPath, number: presence.process() });
 
-const counted = reporterMetrics(measured);
+const counted = reporterMetrics(measured, () => store.busyRetries());
 const house: House = {
   store,
   presence,

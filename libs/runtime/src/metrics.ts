@@ -14,6 +14,19 @@ export function createMetrics({ process: kind, version }: { process: string; ver
     counter<L extends string = never>(name: string, help: string, labels: readonly L[] = []): Counter<L> {
       return new Counter({ name: prefixed(name), help, labelNames: labels, registers });
     },
+    /** A count that is kept elsewhere, read when it is asked for. */
+    observedCounter(name: string, help: string, read: () => number): void {
+      const observed = new Counter({
+        name: prefixed(name),
+        help,
+        registers,
+        collect() {
+          this.reset();
+          this.inc(read());
+        },
+      });
+      observed.inc(0);
+    },
     gauge<L extends string = never>(name: string, help: string, labels: readonly L[] = []): Gauge<L> {
       return new Gauge({ name: prefixed(name), help, labelNames: labels, registers });
     },

@@ -87,7 +87,7 @@ export async function reporting(t: TestContext, options: Options = {}): Promise<
     presence: { process: await registered("reporter"), stands: () => true },
     clock,
     log: createLog({ level: "debug", process: "reporter", destination }),
-    metrics: reporterMetrics(metrics),
+    metrics: reporterMetrics(metrics, () => store.busyRetries()),
     random: () => 0,
     batchSize: 1000,
     intervalMs: 300_000,

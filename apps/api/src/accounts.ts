@@ -1,0 +1,107 @@
+import { AccountSchema, DEFAULT_ACCOUNT_ID, parseAccount } from "@async-mail/domain/account";
+import { toSteadyMs } from "@async-mail/domain/time";
+import { type Context, Hono } from "hono";
+import * as v from "valibot";
+import { AccountViewSchema, toAccountView } from "./account-view.ts";
+import { notFound, success, unprocessable } from "./answers.ts";
+import { inBody } from "./body.ts";
+import type { Deps, Env } from "./deps.ts";
+import { call, FailureSchema } from "./openapi.ts";
+import { verify } from "./verify.ts";
+
+const HoldSchema = v.object({
+  reason: v.nullish(v.string("Input should be a string")),
+  until: v.nullish(
+    v.union(
+      [v.number(), v.pipe(v.string(), v.isoTimestamp())],
+      "Input should be epoch seconds, or ISO 8601 with a time zone",
+    ),
+  ),
+});
+
+const ok = v.literal(true);
+const DoneSchema = v.object({ ok });
+const OneSchema = v.object({ ok, ...AccountViewSchema.entries });
+const AllSchema = v.object({ ok, accounts: v.array(AccountViewSchema) });
+const changing = { 200: DoneSchema, 404: FailureSchema };
+
+export function accountRoutes(deps: Deps): Hono<Env> {
+  const { store, clock, bodies } = deps;
+  const app = new Hono<Env>();
+
+  const putting = call("accounts", {
+    summary: "Insert an account, or replace it by id",
+    answers: { 200: DoneSchema, 413: FailureSchema, 422: FailureSchema },
+  });
+  app.post("/account", putting, bodies.object(AccountSchema), async (c) => {
+    const parsed = parseAccount(c.req.valid("json"));
+    if (!parsed.ok) return unprocessable(c, inBody(parsed.issues));
+    const put = await store.accounts.put(parsed.account, { keepPassword: parsed.keepPassword }, clock.now());
+    if (!put.ok) {
+      const msg = `wanted again, since ${put.changed} changed`;
+      return unprocessable(c, [{ type: "password_wanted", loc: ["body", "password"], msg }]);
+    }
+    c.set("warnings", parsed.warnings);
+    return success(c);
+  });
+
+  app.get(
+    "/accounts",
+    call("accounts", { summary: "List the accounts with their states", answers: { 200: AllSchema } }),
+    async (c) => success(c, { accounts: (await store.accounts.list(clock.now())).map(toAccountView) }),
+  );
+
+  const showing = call("accounts", {
+    summary: "Show one account with its state",
+    answers: { 200: OneSchema, 404: FailureSchema },
+  });
+  app.get("/account/:id", showing, async (c) => {
+    const record = await store.accounts.get(c.req.param("id"), clock.now());
+    return record ? success(c, toAccountView(record)) : notFound(c, "account");
+  });
+
+  const deleting = call("accounts", {
+    summary: "Delete an account; its unsent messages become errors, which are reported",
+    answers: { 200: DoneSchema, 422: FailureSchema },
+  });
+  app.delete("/account/:id", deleting, async (c) => {
+    const id = c.req.param("id");
+    if (id === DEFAULT_ACCOUNT_ID) return notDeletable(c);
+    await store.accounts.remove(id, clock.now());
+    return success(c);
+  });
+
+  const holding = call("accounts", {
+    summary: "Hold an account: nothing is sent by it until it is released",
+    answers: { ...changing, 422: FailureSchema },
+  });
+  app.post("/account/:id/hold", holding, bodies.json(HoldSchema), async (c) => {
+    const { reason, until } = c.req.valid("json");
+    const now = clock.now();
+    const untilMs = until == null ? null : typeof until === "number" ? until * 1000 : Date.parse(until);
+    if (untilMs !== null && untilMs <= now.wallMs) {
+      return unprocessable(c, [{ type: "past", loc: ["body", "until"], msg: "Input should be in the future" }]);
+    }
+    const steadyMs = untilMs === null ? null : toSteadyMs(untilMs, now);
+    const known = await store.accounts.hold(c.req.param("id"), reason || "held by an operator", steadyMs, now);
+    return known ? success(c) : notFound(c, "account");
+  });
+
+  app.post("/account/:id/release", call("accounts", { summary: "End a hold", answers: changing }), async (c) =>
+    (await store.accounts.release(c.req.param("id"), clock.now())) ? success(c) : notFound(c, "account"),
+  );
+
+  const verifying = call("accounts", {
+    summary: "Have a dispatcher log in and out, without sending",
+    description: "502 carries the server's words, 503 says that no dispatcher answered.",
+    answers: { ...changing, 502: FailureSchema },
+  });
+  app.post("/account/:id/verify", verifying, (c) => verify(deps, c, c.req.param("id")));
+
+  return app;
+}
+
+function notDeletable(c: Context<Env>): Response {
+  const msg = `the account ${DEFAULT_ACCOUNT_ID} is the configuration's: remove it there (smtp.host)`;
+  return unprocessable(c, [{ type: "configured", loc: ["path", "id"], msg }]);
+}

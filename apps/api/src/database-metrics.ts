@@ -1,0 +1,95 @@
+import type { ServiceCounts } from "@async-mail/db/store";
+import { DEFAULT_ACCOUNT_ID } from "@async-mail/domain/account";
+import type { Metrics } from "@async-mail/runtime/metrics";
+
+/** Accounts beyond the first so many share one label: a scrape stays small whatever clients create. */
+const MOST_ACCOUNTS = 200;
+const REST = "_others";
+
+const NO_ACCOUNT: ServiceCounts["accounts"][number] = {
+  accountId: DEFAULT_ACCOUNT_ID,
+  pending: 0,
+  sent: 0,
+  errors: 0,
+  deferred: 0,
+  rateLimited: 0,
+  held: false,
+  left: { perMinute: null, perHour: null, perDay: null, recipientsPerDay: null },
+};
+
+/**
+ * What the database knows, exported by this process alone: otherwise sums over processes would count it several times.
+ * Answers the function that takes over the counts of a scrape; null: the database did not answer.
+ */
+export function createDatabaseMetrics(metrics: Metrics): (counts: ServiceCounts | null) => void {
+  const byAccount = ["account_id"] as const;
+  const sent = metrics.counter("sent_total", "Messages sent.", byAccount);
+  const errors = metrics.counter("errors_total", "Messages given up.", byAccount);
+  const deferred = metrics.counter("deferred_total", "Deferrals of messages.", byAccount);
+  const rateLimited = metrics.counter("rate_limited_total", "Times an account reached a limit.", byAccount);
+  const held = metrics.gauge("account_held", "1 while the account is held.", byAccount);
+  const left = metrics.gauge("account_limit_left", "What is left of a limit, in its rolling window.", [
+    "account_id",
+    "limit",
+  ]);
+  const accountPending = metrics.gauge("account_pending_messages", "Messages not yet final, by account.", byAccount);
+
+  const pending = metrics.gauge("pending_messages", "Messages not yet final, deferred ones included.");
+  const oldestDue = metrics.gauge("oldest_due_seconds", "How long the message due longest has been due.");
+  const reportsWaiting = metrics.gauge("reports_waiting", "Reports not yet acknowledged by the client.");
+  const oldestReport = metrics.gauge("oldest_report_seconds", "Age of the oldest report that waits.");
+  const processes = metrics.gauge("processes", "Processes alive.", ["kind"]);
+  const walBytes = metrics.gauge("wal_bytes", "Size of the write-ahead log.");
+  const databaseBytes = metrics.gauge("database_bytes", "Size of the database file.");
+  const databaseUp = metrics.gauge("database_up", "1 when the database answered this scrape.");
+
+  function show(counts: ServiceCounts): void {
+    for (const metric of [sent, errors, deferred, rateLimited, held, left, accountPending]) metric.reset();
+    for (const account of labelled(counts.accounts)) {
+      const label = { account_id: account.accountId };
+      sent.inc(label, account.sent);
+      errors.inc(label, account.errors);
+      deferred.inc(label, account.deferred);
+      rateLimited.inc(label, account.rateLimited);
+      accountPending.set(label, account.pending);
+      held.set(label, account.held ? 1 : 0);
+      for (const [name, limit] of [
+        ["per_minute", account.left.perMinute],
+        ["per_hour", account.left.perHour],
+        ["per_day", account.left.perDay],
+        ["recipients_per_day", account.left.recipientsPerDay],
+      ] as const) {
+        if (limit !== null) left.set({ ...label, limit: name }, limit);
+      }
+    }
+    pending.set(counts.accounts.reduce((sum, account) => sum + account.pending, 0));
+    oldestDue.set(counts.oldestDueMs / 1000);
+    reportsWaiting.set(counts.reportsWaiting);
+    oldestReport.set(counts.oldestReportMs / 1000);
+    for (const [kind, count] of Object.entries(counts.processes)) processes.set({ kind }, count);
+    walBytes.set(counts.walBytes);
+    databaseBytes.set(counts.databaseBytes);
+  }
+
+  return (counts) => {
+    databaseUp.set(counts ? 1 : 0);
+    if (counts) show(counts);
+  };
+}
+
+/** The default account is there from the start; those beyond the bound are one. */
+function labelled(accounts: ServiceCounts["accounts"]): ServiceCounts["accounts"] {
+  const byDefault = accounts.find(({ accountId }) => accountId === DEFAULT_ACCOUNT_ID) ?? NO_ACCOUNT;
+  const all = [byDefault, ...accounts.filter((account) => account !== byDefault)];
+  if (all.length <= MOST_ACCOUNTS) return all;
+  const rest = { ...NO_ACCOUNT, accountId: REST };
+  for (const one of all.slice(MOST_ACCOUNTS)) {
+    rest.pending += one.pending;
+    rest.sent += one.sent;
+    rest.errors += one.errors;
+    rest.deferred += one.deferred;
+    rest.rateLimited += one.rateLimited;
+    rest.held ||= one.held;
+  }
+  return [...all.slice(0, MOST_ACCOUNTS), rest];
+}

@@ -1,0 +1,69 @@
+import { randomBytes, randomUUID } from "node:crypto";
+import { createFaultHandler } from "@async-mail/db/fault";
+import { openStore } from "@async-mail/db/sqlite/open";
+import { bootReading, createClock } from "@async-mail/runtime/clock";
+import { startConfig } from "@async-mail/runtime/config";
+import { createLog } from "@async-mail/runtime/log";
+import { keepPresence } from "@async-mail/runtime/presence";
+import { createShutdown } from "@async-mail/runtime/shutdown";
+import manifest from "../package.json" with { type: "json" };
+import { createApp } from "./app.ts";
+import { createBodies } from "./body.ts";
+import { listen } from "./listen.ts";
+import { createApiMetrics } from "./metrics.ts";
+import { seed } from "./seed.ts";
+import { keptToken } from "./token.ts";
+
+const { version } = manifest;
+const config = startConfig("api");
+const { storage, server, delivery } = config;
+const log = createLog({ level: config.logging.level, process: "api" });
+
+const shutdown = createShutdown({ graceMs: delivery.shutdownGraceSeconds * 1000, log, clock: createClock(0) });
+const store = await openStore({
+  path: storage.dbPath,
+  synchronous: storage.synchronous,
+  sandbox: config.sandbox,
+  boot: bootReading(),
+});
+const clock = createClock(store.steadyOffsetMs);
+await seed(store, config, clock.now());
+
+const presence = await keepPresence({
+  processes: store.processes,
+  kind: "api",
+  version,
+  leaseMs: delivery.leaseSeconds * 1000,
+  clock,
+  log,
+  onError: createFaultHandler({ log, exit: shutdown.exit }),
+});
+log.started({ version, database: storage.dbPath, number: presence.process() });
+
+const app = createApp({
+  config,
+  store,
+  clock,
+  log,
+  metrics: createApiMetrics(version),
+  bodies: createBodies(server),
+  version,
+  apiToken: server.allowAnonymous ? null : (server.apiToken ?? (await madeToken())),
+  newMessageId: (domain) => `<${randomUUID()}@${domain}>`,
+  stands: presence.stands,
+  stopping: shutdown.stopping,
+});
+const listener = await listen(app, server);
+log.listening({ url: listener.url });
+
+await shutdown.run(async () => {
+  await listener.close(shutdown.deadline);
+  await presence.leave();
+  await store.close();
+});
+
+async function madeToken(): Promise<string> {
+  const { token, file, made } = await keptToken(storage.dbPath, randomBytes(32).toString("base64url"));
+  if (made) log.tokenMade({ file });
+  return token;
+}

@@ -1,0 +1,158 @@
+import type { Account } from "@async-mail/domain/account";
+import type { Reply } from "@async-mail/domain/outcome";
+import SMTPConnection from "nodemailer/lib/smtp-connection";
+import type { MayCrossInClear } from "./clear-passwords.ts";
+import type { Composed } from "./composed.ts";
+import { exchange } from "./exchange.ts";
+import { CannotOpen, connectFailure, loginFailure } from "./opening-failure.ts";
+import { cut, sendMessage, socketOf } from "./sending.ts";
+import { tlsOptions } from "./tls-options.ts";
+
+/** One SMTP session, logged in, for one message after another. */
+export type Connection = {
+  /** Messages begun on it. */
+  used: number;
+  openedMs: number;
+  alive(): boolean;
+  /** Never throws. `mayEnd` is asked before the final dot; false cuts the connection. */
+  send(composed: Composed, mayEnd: () => boolean): Promise<Reply>;
+  /** No command of this connection's latest message was answered: nothing of it can have been taken. */
+  unanswered(): boolean;
+  /** Ready for the next message; false when the connection is of no more use. */
+  reset(): Promise<boolean>;
+  /** Ends it in good order, however long the server lets us wait (a few seconds at most). */
+  quit(): void;
+  /** Ends it now; whatever was under way answers. */
+  cut(reason: string): void;
+  /** Resolves when it is closed on both sides. */
+  closed: Promise<void>;
+};
+
+export type ConnectionOptions = {
+  ehloName: string;
+  /** PEM of the configuration's private CA, for accounts without one of their own. */
+  tlsCa: string | null;
+  mayCrossInClear: MayCrossInClear;
+  monotonicMs(): number;
+};
+
+/** For connecting and for each reply until the message is handed over, unless the account says otherwise. */
+const TIMEOUT_MS = 30_000;
+/** How long QUIT may take, and the server's close after it. */
+const QUIT_MS = 3_000;
+
+/** Connects, encrypts as the account wants it, and logs in; throws CannotOpen. */
+export async function openConnection(account: Account, options: ConnectionOptions): Promise<Connection> {
+  // A handshake that fails where encryption is only a bonus leaves the way in clear, as other mail servers do.
+  try {
+    return await open(account, options, false);
+  } catch (error) {
+    if (!(error instanceof CannotOpen) || !mayGoWithoutTls(account, error)) throw error;
+    return await open(account, options, true);
+  }
+}
+
+function mayGoWithoutTls(account: Account, { reply }: CannotOpen): boolean {
+  return account.security === "opportunistic" && account.password === null && reply.stage === "tls";
+}
+
+async function open(account: Account, options: ConnectionOptions, ignoreTls: boolean): Promise<Connection> {
+  const timeoutMs = account.timeoutSeconds === null ? TIMEOUT_MS : account.timeoutSeconds * 1000;
+  const smtp = new SMTPConnection({
+    host: account.host,
+    port: account.port,
+    name: options.ehloName,
+    allowInternalNetworkInterfaces: true,
+    connectionTimeout: timeoutMs,
+    greetingTimeout: timeoutMs,
+    dnsTimeout: timeoutMs,
+    socketTimeout: timeoutMs,
+    socketCloseTimeout: QUIT_MS,
+    ...tlsOptions(account, options.tlsCa, ignoreTls),
+  });
+  // Whoever waits for something listens for itself; an idle connection may fail without anyone's concern.
+  smtp.on("error", () => {});
+  try {
+    await connect(smtp, account, timeoutMs);
+    await login(smtp, account, options.mayCrossInClear, timeoutMs);
+  } catch (error) {
+    smtp.close();
+    throw error;
+  }
+  return connectionOf(smtp, options.monotonicMs(), timeoutMs);
+}
+
+async function connect(smtp: SMTPConnection, account: Account, timeoutMs: number): Promise<void> {
+  try {
+    // Each part has its own time-out; this one is for a peer that drips.
+    await exchange(smtp, timeoutMs * 3, ({ done }) => smtp.connect(done));
+  } catch (error) {
+    throw new CannotOpen(connectFailure(error as Error, smtp, account));
+  }
+}
+
+async function login(
+  smtp: SMTPConnection,
+  account: Account,
+  mayCrossInClear: MayCrossInClear,
+  timeoutMs: number,
+): Promise<void> {
+  const { user, password } = account;
+  if (user === null || password === null) return;
+  const address = socketOf(smtp)?.remoteAddress ?? "";
+  const inClear = !smtp.secure && account.security !== "none";
+  if (inClear && !mayCrossInClear(account.host, address))
+    throw authImpossible(
+      account,
+      "the connection is not encrypted, so the password was not sent; use security starttls or tls, or name the host in smtp.plain_auth_hosts",
+    );
+  if (!smtp.allowsAuth)
+    throw authImpossible(account, "the server offers no AUTH; remove the account's user and password if it needs none");
+  try {
+    await exchange(smtp, timeoutMs * 3, ({ done }) => smtp.login({ user, pass: password }, done));
+  } catch (error) {
+    throw new CannotOpen(loginFailure(error as Error, account));
+  }
+}
+
+function authImpossible(account: Account, why: string): CannotOpen {
+  return new CannotOpen({ kind: "unreachable", stage: "auth", reason: `${account.host}:${account.port}: ${why}` });
+}
+
+function connectionOf(smtp: SMTPConnection, openedMs: number, timeoutMs: number): Connection {
+  const socket = socketOf(smtp);
+  const closed = new Promise<void>((resolve) => {
+    if (socket === null || socket.closed) resolve();
+    else socket.once("close", resolve);
+  });
+  const connection: Connection = {
+    used: 0,
+    openedMs,
+    closed,
+    alive: () => !smtp.destroyed,
+    unanswered: () => smtp.lastServerResponse === false,
+    send: (composed, mayEnd) => {
+      connection.used += 1;
+      return sendMessage(smtp, composed, mayEnd, timeoutMs);
+    },
+    reset: () => reset(smtp, timeoutMs),
+    quit: () => {
+      if (smtp.destroyed) return;
+      socket?.setTimeout(QUIT_MS);
+      smtp.quit();
+    },
+    cut: (reason) => cut(smtp, reason),
+  };
+  return connection;
+}
+
+async function reset(smtp: SMTPConnection, timeoutMs: number): Promise<boolean> {
+  if (smtp.destroyed) return false;
+  try {
+    await exchange(smtp, timeoutMs, ({ done }) => smtp.reset(done));
+    return true;
+  } catch {
+    // Whatever the reason, a session that cannot be reset carries no other message.
+    return false;
+  }
+}

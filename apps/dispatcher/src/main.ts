@@ -1,0 +1,167 @@
+import { availableParallelism, hostname } from "node:os";
+import { createFaultHandler } from "@async-mail/db/fault";
+import { openStore } from "@async-mail/db/sqlite/open";
+import { type Account, DEFAULT_ACCOUNT_ID, defaultAccount } from "@async-mail/domain/account";
+import { bootReading, createClock } from "@async-mail/runtime/clock";
+import { startConfig } from "@async-mail/runtime/config";
+import { createLog } from "@async-mail/runtime/log";
+import { runLoop } from "@async-mail/runtime/loop";
+import { createMetrics } from "@async-mail/runtime/metrics";
+import { keepPresence } from "@async-mail/runtime/presence";
+import { createShutdown } from "@async-mail/runtime/shutdown";
+import { serveStatus, statusPorts } from "@async-mail/runtime/status-server";
+import { createWake } from "@async-mail/runtime/wake";
+import self from "../package.json" with { type: "json" };
+import { passwordsInClear } from "./clear-passwords.ts";
+import { createComposer } from "./composer.ts";
+import { openConnection } from "./connection.ts";
+import { type Dispatcher, dispatchDue } from "./dispatch.ts";
+import { ehloName } from "./ehlo-name.ts";
+import { createFlight } from "./flight.ts";
+import { dispatcherMetrics } from "./metrics.ts";
+import { createRelay } from "./relay.ts";
+import { createSettler } from "./settler.ts";
+import { type Verifier, verifyAsked } from "./verify.ts";
+
+/** More threads than this compose faster than one process can send. */
+const MOST_THREADS = 4;
+/** An idle dispatcher is expected to begin within 100 ms, and to cost next to nothing. */
+const IDLE_LOOK_MS = 90;
+
+const { version } = self;
+const { storage, smtp, delivery, attachments, server, metrics, logging, sandbox } = startConfig("dispatcher");
+const log = createLog({ level: logging.level, process: "dispatcher" });
+const shutdown = createShutdown({ graceMs: delivery.shutdownGraceSeconds * 1000, log, clock: createClock(0) });
+const { stopping, deadline } = shutdown;
+const onFault = createFaultHandler({ log, exit: shutdown.exit });
+
+const store = await openStore({ path: storage.dbPath, synchronous: storage.synchronous, sandbox, boot: bootReading() });
+const clock = createClock(store.steadyOffsetMs);
+const configured = defaultAccount(smtp);
+await store.accounts.configureDefault(configured, clock.now());
+const measured = createMetrics({ process: "dispatcher", version });
+const counted = dispatcherMetrics(measured);
+const leaseMs = delivery.leaseSeconds * 1000;
+const presence = await keepPresence({
+  processes: store.processes,
+  kind: "dispatcher",
+  version,
+  leaseMs,
+  clock,
+  log,
+  onError: onFault,
+});
+const status = await serveStatus({
+  host: metrics.host,
+  ports: statusPorts("dispatcher", metrics.port),
+  registry: measured.registry,
+  tokens: { api: server.apiToken, metrics: metrics.token },
+  ready,
+  log,
+});
+log.started({ version, database: storage.dbPath, number: presence.process() });
+
+const ehlo = await ehloName(smtp.ehloName, hostname());
+if (ehlo.guessed)
+  log.warning(`this machine has no full domain name; servers are greeted as ${ehlo.name}: set smtp.ehlo_name`);
+const open = (account: Account) =>
+  openConnection(account, {
+    ehloName: ehlo.name,
+    tlsCa: smtp.tlsCa,
+    mayCrossInClear: passwordsInClear(smtp.plainAuthHosts),
+    monotonicMs: clock.monotonicMs,
+  });
+
+const wake = createWake({ changed: () => store.changed(), clock, idleMs: IDLE_LOOK_MS });
+const flight = createFlight(wake.nudge);
+const composer = createComposer({
+  threads: Math.min(MOST_THREADS, availableParallelism()),
+  limits: {
+    maxBytes: attachments.maxBytes,
+    maxMessageBytes: attachments.maxMessageBytes,
+    timeoutMs: attachments.timeoutSeconds * 1000,
+  },
+  onError: (error) => log.failed(error, { what: "composing thread" }),
+});
+const relay = createRelay({
+  openConnection: open,
+  maxConnections: delivery.maxConnections,
+  stands: presence.stands,
+  monotonicMs: clock.monotonicMs,
+  onSession: counted.session,
+});
+const settler = createSettler({ store, clock, log, giveUp: deadline });
+presence.onLost(relay.closeIdle);
+
+const dispatcher: Dispatcher = {
+  store,
+  presence,
+  clock,
+  log,
+  metrics: counted,
+  flight,
+  relay,
+  composer,
+  settler,
+  delivery: {
+    store,
+    composer,
+    relay,
+    settler,
+    clock,
+    log,
+    metrics: counted,
+    defaultAccount: configured,
+    onAmbiguous: delivery.onAmbiguous,
+    policy: {
+      retryDelaysMs: delivery.retryDelaysSeconds.map((seconds) => seconds * 1000),
+      maxAgeMs: delivery.maxAgeSeconds * 1000,
+    },
+    random: Math.random,
+  },
+  capacity: delivery.maxConnections * 2,
+  maxBytesInFlight: delivery.maxBytesInFlight,
+  maxConnectionsPerAccount: delivery.maxConnectionsPerAccount,
+  intervalMs: delivery.sendIntervalSeconds * 1000,
+};
+const verifier: Verifier = { store, presence, clock, openConnection: open, accountInUse };
+const running = [
+  runLoop({
+    pass: () => dispatchDue(dispatcher),
+    wake,
+    clock,
+    signal: stopping,
+    onError: (error) => onFault(error, "dispatching"),
+  }),
+  runLoop({
+    pass: () => verifyAsked(verifier),
+    clock,
+    signal: stopping,
+    onError: (error) => onFault(error, "verifying"),
+  }),
+];
+deadline.addEventListener("abort", () => relay.cut());
+
+await shutdown.run(async () => {
+  relay.stop();
+  await Promise.all(running);
+  await flight.landed(deadline);
+  await Promise.all([relay.close(), composer.close()]);
+  await presence.leave();
+  await status.close();
+  await store.close();
+});
+
+function accountInUse(account: Account): Account {
+  return account.id === DEFAULT_ACCOUNT_ID && configured !== null ? configured : account;
+}
+
+async function ready(): Promise<string | null> {
+  if (stopping.aborted) return "stopping";
+  try {
+    await store.service.checkWritable();
+    return null;
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  }
+}

@@ -1,0 +1,59 @@
+import type { Claim } from "@async-mail/db/store";
+import type { Outcome } from "@async-mail/domain/outcome";
+import type { Metrics } from "@async-mail/runtime/metrics";
+import type { AttachmentCount } from "./compose.worker.ts";
+
+export type DispatcherMetrics = ReturnType<typeof dispatcherMetrics>;
+
+const SEND_SECONDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 60, 600];
+/** From at once to the two days after which a message expires. */
+const WAIT_SECONDS = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5, 30, 120, 600, 3600, 21_600, 86_400, 172_800];
+const COMPOSE_SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5, 2, 10, 60];
+/** Each account is a time series per outcome; those beyond share a label. */
+const ACCOUNT_LABELS = 200;
+
+/** What sent, failed and waits the api tells: facts of the file are exported once. */
+export function dispatcherMetrics(metrics: Metrics) {
+  const attempts = metrics.counter("attempts_total", "Attempts by what came of them.", ["account_id", "outcome"]);
+  const partly = metrics.counter("partly_refused_total", "Messages sent that some recipients refused.", ["account_id"]);
+  const wait = metrics.histogram("accept_to_sent_seconds", "From acceptance to the server's last yes.", WAIT_SECONDS);
+  const session = metrics.histogram("smtp_session_seconds", "Dialogue about one message, from MAIL.", SEND_SECONDS);
+  const attachments = metrics.counter("attachments_total", "Attachments by source.", ["source", "outcome"]);
+  const composing = metrics.histogram("compose_seconds", "From the queue of the threads to MIME.", COMPOSE_SECONDS);
+  const queued = metrics.gauge("compose_queue", "Messages waiting for a thread of the pool.");
+  const busy = metrics.counter("busy_retries_total", "Times a transaction of this process waited for another's.");
+  const accountLabel = boundedLabels(ACCOUNT_LABELS);
+  let busyBefore = 0;
+
+  return {
+    settled(claim: Claim, outcome: Outcome, wallMs: number): void {
+      const account_id = accountLabel(claim.account.id);
+      attempts.inc({ account_id, outcome: outcome.kind });
+      if (outcome.kind !== "sent") return;
+      wait.observe((wallMs - claim.createdMs) / 1000);
+      if (outcome.recipients.some((one) => one.outcome === "refused")) partly.inc({ account_id });
+    },
+    session: (seconds: number) => session.observe(seconds),
+    composed(seconds: number, counts: AttachmentCount[]): void {
+      composing.observe(seconds);
+      for (const count of counts) attachments.inc(count);
+    },
+    /** What is only known by asking, asked in every pass. */
+    look(composeQueue: number, busyRetries: number): void {
+      queued.set(composeQueue);
+      busy.inc(busyRetries - busyBefore);
+      busyBefore = busyRetries;
+    },
+  };
+}
+
+/** The first ones keep their names, all others are `other`. */
+export function boundedLabels(most: number): (value: string) => string {
+  const known = new Set<string>();
+  return (value) => {
+    if (known.has(value)) return value;
+    if (known.size >= most) return "other";
+    known.add(value);
+    return value;
+  };
+}

@@ -1,0 +1,94 @@
+import type { Account } from "@async-mail/domain/account";
+import type { Reply, SmtpStage } from "@async-mail/domain/outcome";
+import type SMTPConnection from "nodemailer/lib/smtp-connection";
+import type { SmtpError } from "./exchange.ts";
+import { oneLine } from "./one-line.ts";
+
+/** Why no message could be begun: the account's fault, whatever it is. */
+export type OpeningFailure = Extract<Reply, { kind: "unreachable" | "refused" }>;
+
+/** The connection could not be had; `reply` says why. */
+export class CannotOpen extends Error {
+  override name = "CannotOpen";
+  reply: OpeningFailure;
+
+  constructor(reply: OpeningFailure) {
+    super(reply.kind === "refused" ? reply.response : reply.reason);
+    this.reply = reply;
+  }
+}
+
+/** Steps whose refusal may be quoted: the peer has greeted as an SMTP server before them. */
+const QUOTED: Record<string, SmtpStage> = { EHLO: "ehlo", HELO: "ehlo", STARTTLS: "starttls" };
+
+/** What a failed connect means. Until the peer has greeted with 220, none of its words are in the text (contract §3.4). */
+export function connectFailure(error: SmtpError, smtp: SMTPConnection, account: Account): OpeningFailure {
+  const quoted = QUOTED[error.command ?? ""];
+  if (quoted !== undefined && error.responseCode && error.response)
+    return {
+      kind: "refused",
+      stage: quoted,
+      code: error.responseCode,
+      response: oneLine(error.response),
+      recipients: [],
+    };
+  const stage = stageOf(error, smtp);
+  return { kind: "unreachable", stage, reason: `${account.host}:${account.port}: ${describe(stage, error)}` };
+}
+
+/** What a failed login means. */
+export function loginFailure(error: SmtpError, account: Account): OpeningFailure {
+  if (error.responseCode && error.response)
+    return {
+      kind: "refused",
+      stage: "auth",
+      code: error.responseCode,
+      response: oneLine(error.response),
+      recipients: [],
+    };
+  return { kind: "unreachable", stage: "auth", reason: `${account.host}:${account.port}: ${describe("auth", error)}` };
+}
+
+const TLS_CODE = /^(ERR_SSL|ERR_TLS|EPROTO|CERT_|SELF_SIGNED|DEPTH_ZERO|UNABLE_TO|HOSTNAME_MISMATCH|INVALID_CA)/;
+
+function stageOf(error: SmtpError, smtp: SMTPConnection): SmtpStage {
+  if (error.code === "EDNS") return "dns";
+  if (error.code === "ETLS" || error.timeoutType === "UPGRADE_TIMEOUT" || smtp.upgrading) return "tls";
+  if (TLS_CODE.test(error.originalCode ?? "")) return "tls";
+  if (smtp.stage === "init") return smtp.secureConnection && isConnected(smtp) ? "tls" : "connect";
+  return String(smtp.lastServerResponse).startsWith("2") ? "ehlo" : "greeting";
+}
+
+function isConnected(smtp: SMTPConnection): boolean {
+  return Boolean(smtp._socket) && !(smtp._socket as { connecting: boolean }).connecting;
+}
+
+function describe(stage: SmtpStage, error: SmtpError): string {
+  const code = error.originalCode ?? error.code ?? "";
+  const timedOut = error.code === "ETIMEDOUT";
+  switch (stage) {
+    case "dns":
+      return `no address for this name (${code})`;
+    case "connect":
+      return timedOut ? "no connection in time" : `no connection (${code})`;
+    case "tls":
+      return timedOut ? "TLS was not established in time" : `TLS failed: ${tlsFault(code)}`;
+    case "greeting":
+      if (timedOut) return "no greeting in time";
+      return error.code === "EPROTOCOL" ? "does not greet as an SMTP server" : `closed before its greeting (${code})`;
+    case "auth":
+      return timedOut ? "no answer to the login in time" : `the login failed: ${oneLine(error.message)}`;
+    default:
+      return timedOut ? "no answer to EHLO in time" : `the connection broke after the greeting (${code})`;
+  }
+}
+
+/** In our own words: OpenSSL's would name what the peer's certificate is for. */
+function tlsFault(code: string): string {
+  if (code === "ERR_TLS_CERT_ALTNAME_INVALID")
+    return "the certificate is for another name; give tls_servername if that is as it should be";
+  if (code === "CERT_HAS_EXPIRED") return "the certificate has expired";
+  if (/^(CERT_|SELF_SIGNED|DEPTH_ZERO|UNABLE_TO)/.test(code))
+    return `the certificate is not trusted (${code}); give tls_ca if it is of a private CA`;
+  return code === "ERR_SSL_WRONG_VERSION_NUMBER" ? "the server does not speak TLS on this port" : code;
+}

@@ -1,0 +1,250 @@
+import assert from "node:assert/strict";
+import { after, describe, it } from "node:test";
+import type { ComposeAnswer } from "@async-mail/dispatcher/compose.worker";
+import { type ComposeJob, createComposer } from "@async-mail/dispatcher/composer";
+import type { Payload } from "@async-mail/domain/message";
+import { type ParsedMail, simpleParser } from "mailparser";
+import { START_MS } from "../../support/clock.ts";
+
+const LIMITS = { maxBytes: 5_000_000, maxMessageBytes: 8_000_000, timeoutMs: 5_000 };
+const composer = createComposer({ threads: 2, limits: LIMITS, onError: (error) => assert.fail(String(error)) });
+after(() => composer.close());
+
+const MESSAGE_ID = "<fixed@example.com>";
+
+function compose(payload: Partial<Payload>, contents: Uint8Array[] = []): Promise<ComposeAnswer> {
+  return composer.compose(jobOf(payload, contents));
+}
+
+function jobOf(payload: Partial<Payload>, contents: Uint8Array[] = []): ComposeJob {
+  return {
+    payload: { id: "m1", from: "sender@example.com", to: "a@example.org", subject: "Hello", body: "Text", ...payload },
+    messageId: MESSAGE_ID,
+    dateMs: START_MS,
+    contents: async () => contents.map((one) => new Uint8Array(one)),
+  };
+}
+
+async function raw(payload: Partial<Payload>, contents?: Uint8Array[]): Promise<Buffer> {
+  const answer = await compose(payload, contents);
+  assert.ok(answer.ok, JSON.stringify(answer));
+  return Buffer.from(answer.raw);
+}
+
+async function parsed(payload: Partial<Payload>, contents?: Uint8Array[]): Promise<ParsedMail> {
+  return simpleParser(await raw(payload, contents));
+}
+
+function addresses(list: ParsedMail["to"]): unknown[] {
+  return [list ?? []].flat().flatMap((one) => one.value.map(({ name, address }) => [name, address]));
+}
+
+describe("a composed message reads back as it was posted", () => {
+  it("plain", async () => {
+    const mail = await parsed({ body: "First line\n\n.dot\nlast" });
+    assert.equal(textOf(mail), "First line\n\n.dot\nlast");
+    assert.equal(mail.html, false);
+    assert.equal(mail.subject, "Hello");
+    assert.deepEqual(addresses(mail.from), [["", "sender@example.com"]]);
+    assert.deepEqual(addresses(mail.to), [["", "a@example.org"]]);
+    assert.equal(mail.messageId, MESSAGE_ID);
+    assert.equal(mail.date?.getTime(), START_MS);
+  });
+
+  it("html, alone and with the plain alternative", async () => {
+    const alone = await parsed({ body: "<p>Hi</p>", content_type: "html" });
+    assert.equal(htmlOf(alone), "<p>Hi</p>");
+    const both = await parsed({ body: "Hi", html: "<p>Hi</p>" });
+    assert.deepEqual([textOf(both), htmlOf(both)], ["Hi", "<p>Hi</p>"]);
+    assert.match(await header(both, "content-type"), /alternative/);
+  });
+
+  it("an empty body is an empty body, attachments or not", async () => {
+    assert.equal(textOf(await parsed({ body: "" })) ?? "", "");
+    const mail = await parsed({ body: "", attachments: [{ filename: "a.txt", size: 2 }] }, [Buffer.from("hi")]);
+    assert.equal(textOf(mail) ?? "", "");
+    assert.equal(mail.attachments.length, 1);
+  });
+
+  it("cc in the header, bcc nowhere", async () => {
+    const text = await raw({ cc: ["c@example.org", "Dee <d@example.org>"], bcc: "hidden@example.org" });
+    assert.doesNotMatch(text.toString(), /bcc|hidden/i);
+    assert.deepEqual(addresses((await simpleParser(text)).cc), [
+      ["", "c@example.org"],
+      ["Dee", "d@example.org"],
+    ]);
+  });
+
+  it("letters of all the world, in subject, names and text", async () => {
+    const mail = await parsed({
+      from: "Zoë Müller <zoe@müller.example>",
+      to: "日本 <a@example.org>",
+      subject: "Grüße — ¡olé! 日本語のとても長い件名です、折り返しが必要になるくらい長い件名です 🎉",
+      body: "Прывітанне 🎉\n",
+    });
+    assert.equal(mail.subject, "Grüße — ¡olé! 日本語のとても長い件名です、折り返しが必要になるくらい長い件名です 🎉");
+    assert.deepEqual(addresses(mail.from), [["Zoë Müller", "zoe@müller.example"]]);
+    assert.deepEqual(addresses(mail.to), [["日本", "a@example.org"]]);
+    assert.equal(mail.text, "Прывітанне 🎉\n");
+  });
+
+  it("long lines, without a line in the text that servers refuse", async () => {
+    const body = `${"x".repeat(5_000)}\n${"ä".repeat(3_000)}`;
+    const text = await raw({ body, subject: "word ".repeat(300).trim() });
+    assert.ok(
+      text
+        .toString("latin1")
+        .split("\r\n")
+        .every((line) => line.length <= 998),
+    );
+    const mail = await simpleParser(text);
+    assert.ok(textOf(mail) === body, "another text");
+    assert.equal(mail.subject, "word ".repeat(300).trim());
+  });
+
+  it("display names with commas, and a reply address", async () => {
+    const mail = await parsed({ from: '"Doe, Jane" <jane@example.com>', reply_to: '"Desk, Help" <help@example.com>' });
+    assert.deepEqual(addresses(mail.from), [["Doe, Jane", "jane@example.com"]]);
+    assert.deepEqual(addresses(mail.replyTo), [["Desk, Help", "help@example.com"]]);
+  });
+
+  it("headers of the client's own", async () => {
+    const mail = await parsed({
+      headers: { "X-Campaign": "spring 4", "X-Season": "früh", "List-Unsubscribe": "<https://example.com/u>" },
+    });
+    assert.equal(mail.headers.get("x-campaign"), "spring 4");
+    assert.equal(mail.headers.get("x-season"), "=?UTF-8?Q?fr=C3=BCh?=", "an encoded word, RFC 2047");
+    assert.match(await header(mail, "list"), /example\.com\/u/);
+  });
+
+  it("attachments: bytes, name and type, and inline images", async () => {
+    const png = Buffer.alloc(3_000_000, "png bytes ");
+    const mail = await parsed(
+      {
+        html: '<img src="cid:logo@example.com">',
+        attachments: [
+          { filename: "logo.png", content_id: "logo@example.com", size: png.length },
+          { filename: "Übersicht, neu.pdf", size: 3 },
+          { size: 4, content_type: "application/x-own" },
+        ],
+      },
+      [png, Buffer.from("pdf"), Buffer.from("data")],
+    );
+    assert.deepEqual(
+      mail.attachments.map((one) => [one.filename, one.contentType, one.content.length, one.related ?? false]),
+      [
+        ["logo.png", "image/png", 3_000_000, true],
+        ["Übersicht, neu.pdf", "application/pdf", 3, false],
+        ["attachment", "application/x-own", 4, false],
+      ],
+    );
+    assert.equal(mail.attachments[0]?.contentId, "<logo@example.com>");
+    assert.ok(mail.attachments[0]?.content.equals(png));
+  });
+});
+
+describe("a second composing", () => {
+  it("has the same Message-ID and Date", async () => {
+    const [first, second] = [await parsed({}), await parsed({})];
+    assert.equal(second.messageId, first.messageId);
+    assert.equal(second.date?.getTime(), first.date?.getTime());
+  });
+});
+
+describe("the envelope's sender", () => {
+  it("is the return path, else the address of from", async () => {
+    const sender = async (payload: Partial<Payload>) => {
+      const answer = await compose(payload);
+      return answer.ok && answer.sender;
+    };
+    assert.equal(await sender({ from: "Me <me@example.com>" }), "me@example.com");
+    assert.equal(await sender({ return_path: "bounce@example.com" }), "bounce@example.com");
+    assert.equal(await sender({ return_path: "<>" }), "");
+  });
+});
+
+describe("what cannot be composed", () => {
+  it("is an answer that names the cause, for good", async () => {
+    const cases: [Promise<ComposeAnswer>, RegExp][] = [
+      [
+        compose({ attachments: [{ filename: "big.bin", size: 6_000_000 }] }, [Buffer.alloc(6_000_000)]),
+        /^Attachment fetch failed: big\.bin: 6000000 bytes/,
+      ],
+      [compose({ body: "x".repeat(9_000_000) }), /^message too large: \d+ bytes/],
+      [compose({ attachments: [{ filename: "lost.txt", size: 3 }] }), /^Attachment fetch failed: lost\.txt: /],
+      [
+        compose({ attachments: [{ url: "https://example.com/a.pdf" }] }),
+        /^Attachment fetch failed: a\.pdf: .*not available in this version$/,
+      ],
+      [
+        compose({ attachments: [{ s3: { bucket: "b", key: "k/c.pdf" } }] }),
+        /^Attachment fetch failed: c\.pdf: .*not available in this version$/,
+      ],
+      [compose({ to: "nobody" }), /no mail could be made of it/],
+    ];
+    for (const [composing, reason] of cases) {
+      const answer = await composing;
+      assert.equal(answer.ok, false);
+      assert.ok(!answer.ok && answer.permanent);
+      assert.match(answer.ok ? "" : answer.reason, reason);
+    }
+  });
+
+  it("counts attachments by source and outcome", async () => {
+    const answer = await compose({ attachments: [{ filename: "a", size: 1 }, { url: "https://example.com/b" }] }, [
+      Buffer.from("a"),
+    ]);
+    assert.deepEqual(answer.attachments, [
+      { source: "content", outcome: "fetched" },
+      { source: "url", outcome: "failed" },
+    ]);
+  });
+
+  it("passes on what reading its contents throws", async () => {
+    const contents = () => Promise.reject(new Error("no file"));
+    await assert.rejects(composer.compose({ ...jobOf({}), contents }), /no file/);
+  });
+});
+
+describe("a message that takes its thread down", () => {
+  const worker = new URL("./deadly.worker.ts", import.meta.url);
+
+  async function composeAll(subjects: string[]): Promise<Record<string, ComposeAnswer>> {
+    const deadly = createComposer({ threads: 1, limits: LIMITS, worker, timeoutMs: 4_000, onError: () => {} });
+    const answers = await Promise.all(
+      subjects.map(async (subject) => [subject, await deadly.compose(jobOf({ subject }))] as const),
+    );
+    await deadly.close();
+    return Object.fromEntries(answers);
+  }
+
+  it("fails alone, with the cause, and those beside it are composed", async () => {
+    const answers = await composeAll(["one", "crash", "two", "three"]);
+    for (const subject of ["one", "two", "three"])
+      assert.equal(answers[subject]?.ok, true, JSON.stringify(answers).slice(0, 500));
+    const crashed = answers.crash;
+    assert.ok(crashed && !crashed.ok && crashed.permanent);
+    assert.match(crashed.reason, /^composing failed: .*exit/);
+  });
+
+  it("fails alone when it hangs, and may be tried again", async () => {
+    const answers = await composeAll(["one", "hang", "two"]);
+    for (const subject of ["one", "two"]) assert.equal(answers[subject]?.ok, true, subject);
+    const hung = answers.hang;
+    assert.ok(hung && !hung.ok && !hung.permanent);
+    assert.match(hung.reason, /not done within 4 s/);
+  });
+});
+
+/** MIME ends every text with a line break. */
+function textOf(mail: ParsedMail): string | undefined {
+  return mail.text?.replace(/\n$/, "");
+}
+
+function htmlOf(mail: ParsedMail): string {
+  return String(mail.html).replace(/\n$/, "");
+}
+
+async function header(mail: ParsedMail, name: string): Promise<string> {
+  return JSON.stringify(mail.headers.get(name) ?? "");
+}

@@ -1,0 +1,153 @@
+import type { MessageRecord, Store } from "@async-mail/db/store";
+import { passwordsInClear } from "@async-mail/dispatcher/clear-passwords";
+import { createComposer } from "@async-mail/dispatcher/composer";
+import { openConnection } from "@async-mail/dispatcher/connection";
+import { type Dispatcher, dispatchDue } from "@async-mail/dispatcher/dispatch";
+import { createFlight } from "@async-mail/dispatcher/flight";
+import { dispatcherMetrics } from "@async-mail/dispatcher/metrics";
+import { createRelay } from "@async-mail/dispatcher/relay";
+import { createSettler } from "@async-mail/dispatcher/settler";
+import { type Verifier, verifyAsked } from "@async-mail/dispatcher/verify";
+import type { Account } from "@async-mail/domain/account";
+import type { Message } from "@async-mail/domain/message";
+import type { Log } from "@async-mail/runtime/log";
+import { createMetrics } from "@async-mail/runtime/metrics";
+import { temporaryStore } from "../../support/database.ts";
+import { aCheckedAccount, aCheckedMessage } from "../../support/messages.ts";
+
+const NEVER = new AbortController().signal;
+
+export type Bench = Awaited<ReturnType<typeof startBench>>;
+
+export type BenchOptions = {
+  capacity?: number;
+  maxBytesInFlight?: number;
+  defaultAccount?: Account | null;
+  onAmbiguous?: "retry" | "fail";
+  stands?: () => boolean;
+  /** Puts something before the real store. */
+  settle?: (settle: Store["queue"]["settle"]) => Store["queue"]["settle"];
+};
+
+/** A dispatcher as main.ts builds it, on a real store and real sockets; the test calls its passes and moves its clock. */
+export async function startBench(options: BenchOptions = {}) {
+  const temporary = await temporaryStore();
+  const { store: real, clock } = temporary;
+  const store = options.settle ? withSettle(real, options.settle) : real;
+  const events: { event: string; fields: unknown }[] = [];
+  const log = recording(events);
+  let process = await store.processes.register({ kind: "dispatcher", pid: 1, host: "here", version: "0" }, clock.now());
+  const presence = { process: () => process, stands: options.stands ?? (() => true) };
+  const measured = createMetrics({ process: "dispatcher", version: "0" });
+  const metrics = dispatcherMetrics(measured);
+  const limits = { maxBytes: 5_000_000, maxMessageBytes: 8_000_000, timeoutMs: 5_000 };
+  const composer = createComposer({ threads: 1, limits, onError: (error) => log.failed(error, { what: "composer" }) });
+  const open = (account: Account) =>
+    openConnection(account, {
+      ehloName: "client.example.com",
+      tlsCa: null,
+      mayCrossInClear: passwordsInClear([]),
+      monotonicMs: clock.monotonicMs,
+    });
+  const relay = createRelay({
+    openConnection: open,
+    maxConnections: 20,
+    stands: presence.stands,
+    monotonicMs: clock.monotonicMs,
+    onSession: metrics.session,
+  });
+  const settler = createSettler({ store, clock, log, giveUp: NEVER });
+  const flight = createFlight(() => {});
+  const { defaultAccount = null } = options;
+  const dispatcher: Dispatcher = {
+    store,
+    presence,
+    clock,
+    log,
+    metrics,
+    flight,
+    relay,
+    composer,
+    settler,
+    delivery: {
+      store,
+      composer,
+      relay,
+      settler,
+      clock,
+      log,
+      metrics,
+      defaultAccount,
+      onAmbiguous: options.onAmbiguous ?? "retry",
+      policy: { retryDelaysMs: [60_000, 300_000], maxAgeMs: 172_800_000 },
+      random: () => 0,
+    },
+    capacity: options.capacity ?? 40,
+    maxBytesInFlight: options.maxBytesInFlight ?? 100_000_000,
+    maxConnectionsPerAccount: 5,
+    intervalMs: 500,
+  };
+  const verifier: Verifier = {
+    store,
+    presence,
+    clock,
+    openConnection: open,
+    accountInUse: (account) => account,
+  };
+
+  return {
+    store,
+    clock,
+    events,
+    flight,
+    relay,
+    settler,
+    dispatcher,
+    registry: measured.registry,
+    again: temporary.again,
+    process: () => process,
+    /** Others struck this process off, and it has a new number. */
+    async strikeOff(): Promise<void> {
+      const [row] = await store.processes.list();
+      await store.processes.strikeOff(process, row?.beat ?? 0, clock.now());
+      process = await store.processes.register({ kind: "dispatcher", pid: 1, host: "here", version: "0" }, clock.now());
+    },
+    account: (account: Partial<Account>) =>
+      store.accounts.put(aCheckedAccount({ timeoutSeconds: 2, ...account }), { keepPassword: false }, clock.now()),
+    async enqueue(message: Partial<Message> = {}): Promise<string> {
+      const checked = aCheckedMessage({ accountId: "account-1", ...message });
+      const [outcome] = await store.messages.enqueue([checked], clock.now());
+      if (outcome !== "queued") throw new Error(`${checked.id}: ${outcome}`);
+      return checked.id;
+    },
+    pass: () => dispatchDue(dispatcher),
+    verify: () => verifyAsked(verifier),
+    landed: () => flight.landed(NEVER),
+    /** One pass, and all that it began. */
+    async dispatch(): Promise<void> {
+      await dispatchDue(dispatcher);
+      await flight.landed(NEVER);
+    },
+    async record(id: string): Promise<MessageRecord & { history: { outcome: string }[] }> {
+      const record = await store.messages.get(id, clock.now());
+      if (record === null) throw new Error(`no message ${id}`);
+      return record;
+    },
+    async close(): Promise<void> {
+      await relay.close();
+      await composer.close();
+      await temporary.close();
+    },
+  };
+}
+
+function withSettle(store: Store & { steadyOffsetMs: number }, wrap: NonNullable<BenchOptions["settle"]>) {
+  return { ...store, queue: { ...store.queue, settle: wrap(store.queue.settle) } };
+}
+
+/** Every event as a row; which line it becomes is the log's own test. */
+function recording(events: { event: string; fields: unknown }[]): Log {
+  return new Proxy({} as Log, {
+    get: (_, event) => (fields: unknown) => void events.push({ event: String(event), fields }),
+  });
+}

@@ -1,0 +1,55 @@
+import { type MayCrossInClear, passwordsInClear } from "@async-mail/dispatcher/clear-passwords";
+import type { Composed } from "@async-mail/dispatcher/composed";
+import { openConnection } from "@async-mail/dispatcher/connection";
+import { createRelay, type Relay, type RelayOptions } from "@async-mail/dispatcher/relay";
+import type { Account } from "@async-mail/domain/account";
+import type { Reply } from "@async-mail/domain/outcome";
+import { aCheckedAccount } from "../../support/messages.ts";
+
+export type TestRelay = Relay & {
+  /** Sends one message to the account; share 5. */
+  deliver(account: Account, composed?: Partial<Composed>, share?: number): Promise<Reply>;
+};
+
+/** A relay as main.ts builds it, but for what the test says otherwise. */
+export function testRelay(
+  given: Partial<RelayOptions> & { tlsCa?: string | null; mayCrossInClear?: MayCrossInClear } = {},
+): TestRelay {
+  const { tlsCa = null, mayCrossInClear = passwordsInClear([]), ...options } = given;
+  const monotonicMs = () => performance.now();
+  const relay = createRelay({
+    openConnection: (account) =>
+      openConnection(account, {
+        ehloName: "client.example.com",
+        tlsCa,
+        mayCrossInClear,
+        monotonicMs,
+      }),
+    maxConnections: 100,
+    stands: () => true,
+    monotonicMs,
+    ...options,
+  });
+  const keys = new Map<string, number>();
+  return {
+    ...relay,
+    deliver: (account, composed, share = 5) => {
+      if (!keys.has(account.id)) keys.set(account.id, keys.size + 1);
+      const accountKey = keys.get(account.id) as number;
+      return relay.send({ accountKey, account, connectionShare: share }, aComposed(composed));
+    },
+  };
+}
+
+export function aComposed(overrides: Partial<Composed> = {}): Composed {
+  return {
+    sender: "sender@example.com",
+    recipients: ["a@example.org"],
+    raw: Buffer.from("Subject: Hello\r\n\r\n.A line that begins with a dot\r\n"),
+    ...overrides,
+  };
+}
+
+export function accountAt(port: number, overrides: Partial<Account> = {}): Account {
+  return aCheckedAccount({ port, timeoutSeconds: 2, ...overrides });
+}

@@ -1,0 +1,448 @@
+import assert from "node:assert/strict";
+import type { Socket } from "node:net";
+import { after, describe, it } from "node:test";
+import type { Reply } from "@async-mail/domain/outcome";
+import { eventually, gate } from "../../support/eventually.ts";
+import { type SmtpServer, type SmtpServerOptions, startSmtpServer } from "../../support/smtp-server.ts";
+import { accountAt, type TestRelay, testRelay } from "./relay-bench.ts";
+import { agreeing, startScriptedServer } from "./scripted-server.ts";
+
+const closing: (() => Promise<void>)[] = [];
+after(async () => {
+  for (const close of closing.reverse()) await close();
+});
+
+async function server(options: SmtpServerOptions = {}): Promise<SmtpServer> {
+  const started = await startSmtpServer(options);
+  closing.push(started.close);
+  return started;
+}
+
+function relayOf(options: Parameters<typeof testRelay>[0] = {}): TestRelay {
+  const relay = testRelay(options);
+  closing.push(relay.close);
+  return relay;
+}
+
+describe("a message handed over", () => {
+  it("arrives byte by byte, with its envelope, and the server's reply comes back", async () => {
+    const smtp = await server();
+    const reply = await relayOf().deliver(accountAt(smtp.port), { recipients: ["a@example.org", "b@example.org"] });
+    const [message] = await smtp.received(1);
+    assert.equal(message?.from, "sender@example.com");
+    assert.deepEqual(message?.to, ["a@example.org", "b@example.org"]);
+    assert.equal(message?.raw.toString(), "Subject: Hello\r\n\r\n.A line that begins with a dot\r\n");
+    assert.equal(message?.session.ehloName, "client.example.com");
+    assert.equal(reply.kind, "accepted");
+    assert.equal((reply as Extract<Reply, { kind: "accepted" }>).code, 250);
+    assert.deepEqual(recipients(reply), [
+      ["a@example.org", "accepted", 250],
+      ["b@example.org", "accepted", 250],
+    ]);
+  });
+
+  it("may be large, and have the null sender", async () => {
+    const smtp = await server();
+    const raw = Buffer.concat([Buffer.from("Subject: Large\r\n\r\n"), Buffer.alloc(3_000_000, "0123456789abcde\r\n")]);
+    assert.equal((await relayOf().deliver(accountAt(smtp.port), { raw, sender: "" })).kind, "accepted");
+    const [message] = await smtp.received(1);
+    assert.equal(message?.from, "");
+    assert.equal(message?.raw.toString("latin1").trimEnd(), raw.toString("latin1").trimEnd());
+  });
+
+  it("waits for the answer to the final dot much longer than for the others", async () => {
+    const answer = gate();
+    const smtp = await server({ script: { onData: async () => void (await answer.opened) } });
+    const sent = relayOf().deliver(accountAt(smtp.port, { timeoutSeconds: 0.5 }));
+    setTimeout(answer.open, 1_500);
+    assert.equal((await sent).kind, "accepted");
+  });
+});
+
+describe("what the server refuses", () => {
+  it("keeps each recipient's own answer", async () => {
+    const smtp = await server({
+      script: {
+        onRcpt: (to) => {
+          if (to === "gone@example.org") return { code: 550, text: "5.1.1 No such user" };
+          if (to === "full@example.org") return { code: 452, text: "4.2.2 Full" };
+          return undefined;
+        },
+      },
+    });
+    const to = ["a@example.org", "gone@example.org", "full@example.org"];
+    const reply = await relayOf().deliver(accountAt(smtp.port), { recipients: to });
+    assert.equal(reply.kind, "accepted");
+    assert.deepEqual(recipients(reply), [
+      ["a@example.org", "accepted", 250],
+      ["gone@example.org", "refused", 550],
+      ["full@example.org", "waiting", 452],
+    ]);
+    assert.deepEqual((await smtp.received(1))[0]?.to, ["a@example.org"]);
+  });
+
+  it("names the stage, and the connection serves the next message", async () => {
+    const smtp = await server();
+    const relay = relayOf();
+    const account = accountAt(smtp.port);
+    const cases: [keyof SmtpServer["script"], number, string][] = [
+      ["onMail", 550, "mail"],
+      ["onMail", 451, "mail"],
+      ["onRcpt", 554, "rcpt"],
+      ["onRcpt", 450, "rcpt"],
+      ["onData", 554, "dot"],
+      ["onData", 452, "dot"],
+    ];
+    for (const [step, code, stage] of cases) {
+      smtp.script = { [step]: () => ({ code, text: `${step} says no` }) };
+      const reply = await relay.deliver(account, {}, 1);
+      assert.equal(reply.kind, "refused");
+      if (reply.kind !== "refused") continue;
+      assert.deepEqual([reply.stage, reply.code], [stage, code]);
+      assert.match(reply.response, new RegExp(`^${code}.*says no`));
+      assert.equal(reply.recipients[0]?.outcome, stage === "rcpt" && code >= 500 ? "refused" : "waiting");
+    }
+    smtp.script = {};
+    assert.equal((await relay.deliver(account, {}, 1)).kind, "accepted");
+    assert.equal(smtp.connections.total, 1);
+  });
+
+  it("is a refusal of DATA too, and of a message larger than the server's SIZE", async () => {
+    const refusing = await startScriptedServer(agreeing({ DATA: "451-4.3.0 Not\r\n451 4.3.0 now" }));
+    closing.push(refusing.close);
+    const data = await relayOf().deliver(accountAt(refusing.port));
+    assert.deepEqual(stageAndCode(data), ["data", 451]);
+    assert.equal(data.kind === "refused" && data.response, "451 4.3.0 Not 4.3.0 now");
+
+    const small = await startScriptedServer(agreeing({ EHLO: "250-test\r\n250 SIZE 20" }));
+    closing.push(small.close);
+    assert.deepEqual(stageAndCode(await relayOf().deliver(accountAt(small.port))), ["mail", 552]);
+    assert.ok(!small.lines.some((line) => line.startsWith("MAIL")));
+  });
+
+  it("ends the session when it is a 421", async () => {
+    const smtp = await server({ script: { onMail: () => ({ code: 421, text: "4.3.2 Too busy" }) } });
+    const relay = relayOf();
+    assert.deepEqual(stageAndCode(await relay.deliver(accountAt(smtp.port))), ["mail", 421]);
+    smtp.script = {};
+    assert.equal((await relay.deliver(accountAt(smtp.port))).kind, "accepted");
+    assert.equal(smtp.connections.total, 2);
+  });
+});
+
+describe("a connection that breaks", () => {
+  it("before the message was handed over is surely not sent, and says where", async () => {
+    for (const [step, stage] of [
+      ["MAIL", "mail"],
+      ["RCPT", "rcpt"],
+      ["DATA", "data"],
+    ] as const) {
+      for (const how of ["cut", "silence"] as const) {
+        const scripted = await startScriptedServer(agreeing({ [step]: how }));
+        closing.push(scripted.close);
+        const reply = await relayOf().deliver(accountAt(scripted.port, { timeoutSeconds: 0.5 }));
+        assert.deepEqual([reply.kind, "stage" in reply && reply.stage], ["broken", stage], `${step} ${how}`);
+      }
+    }
+  });
+
+  it("in the middle of the message is surely not sent", async () => {
+    const smtp = await server({ script: { onDataBegin: () => "cut" } });
+    const raw = Buffer.alloc(20_000_000, "0123456789abcde\r\n");
+    const reply = await relayOf().deliver(accountAt(smtp.port), { raw });
+    assert.deepEqual([reply.kind, "stage" in reply && reply.stage], ["broken", "data"]);
+  });
+
+  it("after the final dot may have been sent", async () => {
+    const smtp = await server({ script: { onData: () => "cut" } });
+    assert.equal((await relayOf().deliver(accountAt(smtp.port))).kind, "ambiguous");
+  });
+
+  it("is not used again", async () => {
+    const smtp = await server({ script: { onData: () => "cut" } });
+    const relay = relayOf();
+    await relay.deliver(accountAt(smtp.port));
+    smtp.script = {};
+    assert.equal((await relay.deliver(accountAt(smtp.port))).kind, "accepted");
+    assert.equal(smtp.connections.total, 2);
+  });
+
+  it("out of step is not trusted: an answer before the end of the message", async () => {
+    const scripted = await startScriptedServer(agreeing({ DATA: "354 Go on\r\n250 2.0.0 Taken" }));
+    closing.push(scripted.close);
+    const raw = Buffer.alloc(20_000_000, "0123456789abcde\r\n");
+    assert.equal((await relayOf().deliver(accountAt(scripted.port), { raw })).kind, "broken");
+  });
+});
+
+describe("a server that cannot be reached", () => {
+  it("is the account's fault, with the stage", async () => {
+    const gone = await startScriptedServer(agreeing({}));
+    await gone.close();
+    const cases: [Reply, string][] = [[await relayOf().deliver(accountAt(gone.port)), "connect"]];
+    for (const [step, how, stage] of [
+      ["connect", "silence", "greeting"],
+      ["connect", "cut", "greeting"],
+      ["EHLO", "silence", "ehlo"],
+      ["EHLO", "cut", "ehlo"],
+    ] as const) {
+      const scripted = await startScriptedServer(agreeing({ [step]: how }));
+      closing.push(scripted.close);
+      cases.push([await relayOf().deliver(accountAt(scripted.port, { timeoutSeconds: 0.5 })), stage]);
+    }
+    const nowhere = accountAt(25, { host: "does-not-exist.invalid", timeoutSeconds: 2 });
+    cases.push([await relayOf().deliver(nowhere), "dns"]);
+    for (const [reply, stage] of cases) {
+      assert.equal(reply.kind, "unreachable", JSON.stringify(reply));
+      assert.equal(reply.kind === "unreachable" && reply.stage, stage, JSON.stringify(reply));
+    }
+  });
+
+  it("that drips an endless answer is given up: no silence is needed for that", async () => {
+    const endless: NodeJS.Timeout[] = [];
+    const drip = (socket: Socket | undefined, line: string) => endless.push(setInterval(() => socket?.write(line), 50));
+    for (const [step, kind] of [
+      ["EHLO", "unreachable"],
+      ["RCPT", "broken"],
+    ] as const) {
+      const scripted = await startScriptedServer((line, connection) => {
+        if (!line.startsWith(step)) return agreeing({})(line, connection);
+        drip(scripted.sockets[connection], "250-more\r\n");
+        return undefined;
+      });
+      closing.push(scripted.close);
+      assert.equal((await relayOf().deliver(accountAt(scripted.port, { timeoutSeconds: 0.5 }))).kind, kind);
+    }
+    for (const timer of endless) clearInterval(timer);
+  });
+
+  it("is not quoted when it does not greet with 220", async () => {
+    for (const words of ["HTTP/1.1 400 secret", "554 secret", "554-secret\r\n554 secret", "421 secret"]) {
+      const scripted = await startScriptedServer(agreeing({ connect: words }));
+      closing.push(scripted.close);
+      const reply = await relayOf().deliver(accountAt(scripted.port));
+      assert.equal(reply.kind, "unreachable");
+      const reason = JSON.stringify(reply).replace(String(scripted.port), "port");
+      assert.doesNotMatch(reason, /secret|554|421|HTTP/);
+    }
+  });
+
+  it("is tried by one message; the others that wait go back", async () => {
+    const greeting = gate();
+    const smtp = await server({
+      script: { onConnect: async () => greeting.opened.then(() => ({ code: 554, text: "no" })) },
+    });
+    const relay = relayOf();
+    const replies = Array.from({ length: 4 }, () => relay.deliver(accountAt(smtp.port), {}, 1));
+    greeting.open();
+    assert.deepEqual(
+      (await Promise.all(replies)).map((reply) => reply.kind),
+      ["unreachable", "given_back", "given_back", "given_back"],
+    );
+    assert.equal(smtp.connections.total, 1);
+  });
+});
+
+describe("connections", () => {
+  it("are used again, one after another", async () => {
+    const smtp = await server();
+    const relay = relayOf();
+    for (let n = 0; n < 5; n++) assert.equal((await relay.deliver(accountAt(smtp.port))).kind, "accepted");
+    assert.equal(smtp.connections.total, 1);
+    assert.deepEqual(
+      smtp.messages.map((one) => one.session.transaction),
+      [0, 1, 2, 3, 4],
+    );
+  });
+
+  it("never exceed the account's share", async () => {
+    const smtp = await server();
+    const relay = relayOf();
+    const replies = Array.from({ length: 40 }, () => relay.deliver(accountAt(smtp.port), {}, 3));
+    for (const reply of await Promise.all(replies)) assert.equal(reply.kind, "accepted");
+    assert.equal(smtp.connections.max, 3);
+  });
+
+  it("never exceed the dispatcher's maximum: idle ones of other accounts end first", { timeout: 10_000 }, async () => {
+    const smtp = await server();
+    const relay = relayOf({ maxConnections: 2 });
+    const replies = Array.from({ length: 20 }, (_, n) =>
+      relay.deliver(accountAt(smtp.port, { id: `account-${n % 5}` })),
+    );
+    for (const reply of await Promise.all(replies)) assert.equal(reply.kind, "accepted");
+    assert.equal(smtp.connections.max, 2);
+  });
+
+  it("end with QUIT when idle, before the server does it", async () => {
+    const scripted = await startScriptedServer(agreeing({}));
+    closing.push(scripted.close);
+    const relay = relayOf({ idleMs: 50 });
+    await relay.deliver(accountAt(scripted.port));
+    await eventually(() => scripted.lines.at(-1) === "QUIT", 2000, "QUIT");
+  });
+
+  it("end when they are older than the account's ttl", async () => {
+    const smtp = await server();
+    let nowMs = 0;
+    const relay = relayOf({ monotonicMs: () => nowMs });
+    const account = accountAt(smtp.port, { ttlSeconds: 60 });
+    // openConnection has its own clock in the bench; both begin near 0 for this purpose.
+    await relay.deliver(account);
+    nowMs = performance.now() + 61_000;
+    await relay.deliver(account);
+    assert.equal(smtp.connections.total, 2);
+    assert.equal(smtp.connections.max, 1, "the old one was closed before the new one was opened");
+  });
+
+  it("that the server ended while idle cost nothing: the message goes over a fresh one", async () => {
+    const smtp = await server();
+    const relay = relayOf();
+    await relay.deliver(accountAt(smtp.port));
+    smtp.cutConnections();
+    assert.equal((await relay.deliver(accountAt(smtp.port))).kind, "accepted");
+    assert.equal(smtp.connections.total, 2);
+  });
+
+  it("that die at the next MAIL FROM are replaced once, and a fresh one's death is the message's", async () => {
+    let transactions = 0;
+    const scripted = await startScriptedServer((line, connection) => {
+      if (line.startsWith("MAIL") && transactions++ > 0 && connection === 0) return "cut";
+      return agreeing({})(line, connection);
+    });
+    closing.push(scripted.close);
+    const relay = relayOf();
+    assert.equal((await relay.deliver(accountAt(scripted.port))).kind, "accepted");
+    assert.equal((await relay.deliver(accountAt(scripted.port))).kind, "accepted");
+    assert.equal(scripted.sockets.length, 2);
+  });
+
+  it("are not shared between an account's old and new settings", async () => {
+    const [reached, answer] = [gate(), gate()];
+    const onData = async () => {
+      reached.open();
+      await answer.opened;
+      return undefined;
+    };
+    const [old, renewed] = [await server({ script: { onData } }), await server()];
+    const relay = relayOf();
+    const sending = relay.deliver(accountAt(old.port));
+    await reached.opened;
+    await relay.deliver(accountAt(renewed.port));
+    answer.open();
+    await sending;
+    for (let n = 0; n < 2; n++) await relay.deliver(accountAt(renewed.port));
+    assert.equal(renewed.messages.length, 3);
+    await eventually(() => old.connections.open === 0, 5000, "the old connection's end");
+  });
+
+  it("beyond what is needed are offered to others", async () => {
+    const smtp = await server();
+    let nowMs = 0;
+    const relay = relayOf({ monotonicMs: () => nowMs });
+    await relay.deliver(accountAt(smtp.port), {}, 5);
+    assert.deepEqual(
+      relay.surplus(() => false),
+      [],
+      "too early",
+    );
+    nowMs = 2_000;
+    assert.deepEqual(
+      relay.surplus(() => true),
+      [],
+      "a message of the account is on its way",
+    );
+    assert.deepEqual(
+      relay.surplus(() => false),
+      [{ accountKey: 1, keep: 1 }],
+    );
+    assert.deepEqual(
+      relay.surplus(() => false),
+      [],
+      "only once",
+    );
+    relay.closeIdle();
+    await eventually(() => smtp.connections.open === 0, 5000, "the idle connection's end");
+    await eventually(() => relay.surplus(() => false)[0]?.keep === 0, 5000, "the last one given back");
+  });
+});
+
+describe("a dispatcher that may not stand any more", () => {
+  it("cuts before the final dot, and gives the message back", async () => {
+    const smtp = await server();
+    for (const raw of [Buffer.from("Subject: small\r\n\r\nx\r\n"), Buffer.alloc(500_000, "0123456789abcde\r\n")]) {
+      let asked = 0;
+      const reply = await relayOf({ stands: () => asked++ === 0 }).deliver(accountAt(smtp.port), { raw });
+      assert.deepEqual(reply, {
+        kind: "given_back",
+        reason: "this dispatcher may no longer stand",
+        mailFromSent: true,
+      });
+    }
+    assert.equal(smtp.messages.length, 0);
+  });
+
+  it("does not even begin when it knows already", async () => {
+    const scripted = await startScriptedServer(agreeing({}));
+    closing.push(scripted.close);
+    const reply = await relayOf({ stands: () => false }).deliver(accountAt(scripted.port));
+    assert.equal(reply.kind === "given_back" && reply.mailFromSent, false);
+    assert.ok(!scripted.lines.some((line) => line.startsWith("MAIL")));
+  });
+});
+
+describe("a stop", () => {
+  it("gives back what waits, and lets what is being sent finish", async () => {
+    const [taken, answer] = [gate(), gate()];
+    const smtp = await server({
+      script: {
+        onData: async () => {
+          taken.open();
+          await answer.opened;
+          return undefined;
+        },
+      },
+    });
+    const relay = relayOf();
+    const sending = relay.deliver(accountAt(smtp.port), {}, 1);
+    const waiting = relay.deliver(accountAt(smtp.port), {}, 1);
+    await taken.opened;
+    relay.stop();
+    assert.deepEqual(await waiting, {
+      kind: "given_back",
+      reason: "the dispatcher is stopping",
+      mailFromSent: false,
+    });
+    assert.equal((await relay.deliver(accountAt(smtp.port))).kind, "given_back");
+    answer.open();
+    assert.equal((await sending).kind, "accepted");
+    await relay.close();
+    assert.equal(smtp.connections.open, 0);
+  });
+
+  it("that has to cut gives back what was not handed over, and owns up to what was", async () => {
+    const taken = gate();
+    const onData = () => {
+      taken.open();
+      return new Promise<undefined>(() => {});
+    };
+    const smtp = await server({ script: { onData } });
+    const relay = relayOf();
+    const handedOver = relay.deliver(accountAt(smtp.port));
+    await taken.opened;
+    const scripted = await startScriptedServer(agreeing({ RCPT: "silence" }));
+    closing.push(scripted.close);
+    const begun = relay.deliver(accountAt(scripted.port, { id: "other" }));
+    await eventually(() => scripted.lines.some((line) => line.startsWith("RCPT")), 2000, "RCPT");
+    relay.cut();
+    assert.equal((await handedOver).kind, "ambiguous");
+    assert.equal((await begun).kind, "given_back");
+  });
+});
+
+function recipients(reply: Reply): unknown[] {
+  return "recipients" in reply ? reply.recipients.map((one) => [one.address, one.outcome, one.code]) : [];
+}
+
+function stageAndCode(reply: Reply): unknown[] {
+  return reply.kind === "refused" ? [reply.stage, reply.code] : [reply];
+}
