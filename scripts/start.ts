@@ -1,0 +1,48 @@
+/** `npm start`: the three processes, and around them the sandbox where nothing is configured yet. */
+import { existsSync } from "node:fs";
+import { resolve } from "node:path";
+import { parseArgs } from "node:util";
+import { environmentNames } from "@async-mail/runtime/settings";
+import { startSandbox } from "../test/sandbox/sandbox.ts";
+import { printer } from "./log-lines.ts";
+import { runProcesses } from "./process-group.ts";
+
+const KINDS = ["api", "dispatcher", "reporter"] as const;
+const root = resolve(import.meta.dirname, "..");
+/** Both only for the sandbox, which no setting can reach. */
+const { values: options } = parseArgs({
+  options: { port: { type: "string", default: "8000" }, folder: { type: "string", default: "data" } },
+});
+
+const configuration = whatConfigures();
+if (configuration === null) process.exitCode = await runSandbox(Number(options.port), resolve(root, options.folder));
+else process.exitCode = await runConfigured(configuration);
+
+/** The file or the variables that say how to run; null when there are none. */
+function whatConfigures(): string | null {
+  const set = environmentNames().filter((name) => process.env[name]);
+  if (set.length > 0) return set.join(", ");
+  return existsSync(resolve(root, "config.ini")) ? "config.ini" : null;
+}
+
+async function runConfigured(configuration: string): Promise<number> {
+  console.error(`Configured by ${configuration}; mail goes where that says. (The sandbox starts only without any.)`);
+  const print = printer(process.stdout);
+  const { ASYNC_MAIL_SANDBOX: _, ...env } = process.env;
+  return runProcesses({ kinds: KINDS, root, env, print, tell: console.error }).ended;
+}
+
+async function runSandbox(port: number, folder: string): Promise<number> {
+  const sandbox = await startSandbox({ folder, port, terminal: process.stdout.isTTY, tell: console.log });
+  if (sandbox === null) return 1;
+  const group = runProcesses({
+    kinds: KINDS,
+    root,
+    env: { ...process.env, ...sandbox.env },
+    print: sandbox.read,
+    tell: console.error,
+  });
+  const code = await group.ended;
+  await sandbox.close();
+  return code;
+}
