@@ -1,3 +1,4 @@
+import type { AccountRecord } from "@async-mail/db/store";
 import { AccountSchema, DEFAULT_ACCOUNT_ID, parseAccount } from "@async-mail/domain/account";
 import { toSteadyMs } from "@async-mail/domain/time";
 import { type Context, Hono } from "hono";
@@ -26,8 +27,14 @@ const AllSchema = v.object({ ok, accounts: v.array(AccountViewSchema) });
 const changing = { 200: DoneSchema, 404: FailureSchema };
 
 export function accountRoutes(deps: Deps): Hono<Env> {
-  const { store, clock, bodies } = deps;
+  const { store, clock, bodies, config } = deps;
   const app = new Hono<Env>();
+
+  /** The configuration's password is not in the store. */
+  function view(record: AccountRecord) {
+    const configured = record.account.id === DEFAULT_ACCOUNT_ID;
+    return toAccountView(configured ? { ...record, hasPassword: config.smtp.password !== null } : record);
+  }
 
   const putting = call("accounts", {
     summary: "Insert an account, or replace it by id",
@@ -48,7 +55,7 @@ export function accountRoutes(deps: Deps): Hono<Env> {
   app.get(
     "/accounts",
     call("accounts", { summary: "List the accounts with their states", answers: { 200: AllSchema } }),
-    async (c) => success(c, { accounts: (await store.accounts.list(clock.now())).map(toAccountView) }),
+    async (c) => success(c, { accounts: (await store.accounts.list(clock.now())).map(view) }),
   );
 
   const showing = call("accounts", {
@@ -57,7 +64,7 @@ export function accountRoutes(deps: Deps): Hono<Env> {
   });
   app.get("/account/:id", showing, async (c) => {
     const record = await store.accounts.get(c.req.param("id"), clock.now());
-    return record ? success(c, toAccountView(record)) : notFound(c, "account");
+    return record ? success(c, view(record)) : notFound(c, "account");
   });
 
   const deleting = call("accounts", {

@@ -45,7 +45,7 @@ const app = createApp({
   store,
   clock,
   log,
-  metrics: createApiMetrics(version),
+  metrics: createApiMetrics(version, store.busyRetries),
   bodies: createBodies(server),
   version,
   apiToken: server.allowAnonymous ? null : (server.apiToken ?? (await madeToken())),

@@ -21,16 +21,20 @@ const REASONS = new Set([
 
 export type ApiMetrics = {
   /** Text for a scrape, and its type. */
-  scrape(counts: ServiceCounts | null, busyRetries: number): Promise<{ text: string; type: string }>;
+  scrape(counts: ServiceCounts | null): Promise<{ text: string; type: string }>;
   enqueued(count: number): void;
   rejected(reason: string): void;
   request(fields: { method: string; route: string; status: number; seconds: number }): void;
 };
 
-export function createApiMetrics(version: string): ApiMetrics {
+export function createApiMetrics(version: string, busyRetries: () => number): ApiMetrics {
   const metrics = createMetrics({ process: "api", version });
   const showDatabase = createDatabaseMetrics(metrics);
-  const busy = metrics.counter("busy_retries_total", "Times a transaction of this process waited for another's.");
+  metrics.observedCounter(
+    "busy_retries_total",
+    "Times a transaction of this process waited for another's.",
+    busyRetries,
+  );
   const enqueued = metrics.counter("enqueued_total", "Messages accepted by this process.");
   const rejected = metrics.counter("rejected_total", "Messages refused by this process.", ["reason"]);
   const requests = metrics.counter("http_requests_total", "Requests answered.", ["method", "route", "status"]);
@@ -43,10 +47,8 @@ export function createApiMetrics(version: string): ApiMetrics {
   enqueued.inc(0);
 
   return {
-    async scrape(counts, busyRetries) {
+    async scrape(counts) {
       showDatabase(counts);
-      busy.reset();
-      busy.inc(busyRetries);
       return { text: await metrics.registry.metrics(), type: metrics.registry.contentType };
     },
     enqueued: (count) => enqueued.inc(count),
@@ -89,7 +91,7 @@ export function metricsRoutes({ store, clock, metrics, log }: Deps): Hono<Env> {
       log.failed(error, { what: "counts for metrics" });
       return null;
     });
-    const { text, type } = await metrics.scrape(counts, store.busyRetries());
+    const { text, type } = await metrics.scrape(counts);
     return c.body(text, 200, { "Content-Type": type });
   });
   return app;

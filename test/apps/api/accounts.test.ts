@@ -8,7 +8,7 @@ import { type RunningApi, startApi } from "./running-api.ts";
 
 let running: RunningApi;
 before(async () => {
-  running = await startApi();
+  running = await startApi({ env: { SMTP_USER: "u", SMTP_PASSWORD: "configured-word" } });
 });
 after(() => running.stop());
 
@@ -97,7 +97,9 @@ for (const [i, { name, change, wanted, has }] of passwordCases.entries()) {
 }
 
 test("the configuration's account is shown, and is neither put nor deleted", async () => {
-  assert.equal((await show("default")).host, "127.0.0.1");
+  const shown = await show("default");
+  assert.deepEqual([shown.host, shown.has_password], ["127.0.0.1", true]);
+  assert.equal(JSON.stringify(shown).includes("configured-word"), false);
   assert.equal((await put(anAccount({ id: "default" }))).status, 422);
   const { status, body } = await running.api.delete("/account/default");
   assert.equal(status, 422);

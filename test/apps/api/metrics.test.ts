@@ -134,7 +134,7 @@ test("beyond 200 accounts the rest shares a label, and sums stay right", async (
     walBytes: 0,
     databaseBytes: 0,
   };
-  const { text } = await createApiMetrics("0").scrape(counts, 0);
+  const { text } = await createApiMetrics("0", () => 0).scrape(counts);
   const families = familiesOf(text);
   const sent = families.get("asyncmail_sent_total")?.metrics ?? [];
   assert.equal(sent.length, 201);

@@ -9,7 +9,7 @@ import { agreeing, startScriptedServer } from "./scripted-server.ts";
 
 const closing: (() => Promise<void>)[] = [];
 after(async () => {
-  for (const close of closing.reverse()) await close();
+  await Promise.all(closing.map((close) => close()));
 });
 
 async function server(options: SmtpServerOptions = {}): Promise<SmtpServer> {
