@@ -1,6 +1,8 @@
 import { randomBytes, randomUUID } from "node:crypto";
 import { createFaultHandler } from "@async-mail/db/fault";
+import { seedScheduler } from "@async-mail/db/seed";
 import { openStore } from "@async-mail/db/sqlite/open";
+import { defaultAccount } from "@async-mail/domain/account";
 import { bootReading, createClock } from "@async-mail/runtime/clock";
 import { startConfig } from "@async-mail/runtime/config";
 import { createLog } from "@async-mail/runtime/log";
@@ -11,7 +13,6 @@ import { createApp } from "./app.ts";
 import { createBodies } from "./body.ts";
 import { listen } from "./listen.ts";
 import { createApiMetrics } from "./metrics.ts";
-import { seed } from "./seed.ts";
 import { keptToken } from "./token.ts";
 
 const { version } = manifest;
@@ -27,7 +28,8 @@ const store = await openStore({
   boot: bootReading(),
 });
 const clock = createClock(store.steadyOffsetMs);
-await seed(store, config, clock.now());
+await store.accounts.configureDefault(defaultAccount(config.smtp), clock.now());
+await seedScheduler(store, config.scheduler);
 
 const presence = await keepPresence({
   processes: store.processes,

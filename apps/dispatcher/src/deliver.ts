@@ -28,20 +28,35 @@ export type Delivery = {
 
 /** One claimed message, to its settled row. Never throws. */
 export async function deliver(delivery: Delivery, claim: Claim): Promise<void> {
-  const { clock, log, metrics, settler } = delivery;
-  const startedMs = clock.monotonicMs();
+  const startedMs = delivery.clock.monotonicMs();
   try {
     const { outcome, now } = await outcomeOf(delivery, claim);
-    const settled = await settler.settle(claim, outcome, now);
-    if (settled === null) return; // this process ends first, and its claims go back with it
-    if (settled.written) metrics.settled(claim, outcome, now.wallMs);
-    if (settled.written) log.settled(describe(claim, outcome, now, clock.monotonicMs() - startedMs));
-    else log.leaseLost({ id: claim.id, account: claim.account.id });
-    tellAccount(log, claim.account.id, settled, now);
+    await settle(delivery, claim, outcome, now, startedMs);
   } catch (error) {
-    // A bug, and this message's alone: it stays claimed until this process ends.
-    log.failed(error, { what: "delivery", id: claim.id });
+    delivery.log.failed(error, { what: "delivery", id: claim.id });
+    await endAfterBug(delivery, claim, error, startedMs);
   }
+}
+
+/** A bug, and this message's alone: better an end that everyone sees than a claim that is never settled. */
+async function endAfterBug(delivery: Delivery, claim: Claim, bug: unknown, startedMs: number): Promise<void> {
+  const error = `internal error, it may have been sent: ${bug}`;
+  const outcome: Outcome = { kind: "error", error, recipients: claim.recipients, mailFromSent: true };
+  try {
+    await settle(delivery, claim, outcome, delivery.clock.now(), startedMs);
+  } catch (again) {
+    delivery.log.failed(again, { what: "delivery, ending it", id: claim.id });
+  }
+}
+
+async function settle(delivery: Delivery, claim: Claim, outcome: Outcome, now: Instant, startedMs: number) {
+  const { clock, log, metrics, settler } = delivery;
+  const settled = await settler.settle(claim, outcome, now);
+  if (settled === null) return; // this process ends first, and its claims go back with it
+  if (settled.written) metrics.settled(claim, outcome, now.wallMs);
+  if (settled.written) log.settled(describe(claim, outcome, now, clock.monotonicMs() - startedMs));
+  else log.leaseLost({ id: claim.id, account: claim.account.id });
+  tellAccount(log, claim.account.id, settled, now);
 }
 
 async function outcomeOf(delivery: Delivery, claim: Claim): Promise<{ outcome: Outcome; now: Instant }> {

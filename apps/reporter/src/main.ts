@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { createFaultHandler } from "@async-mail/db/fault";
+import { seedScheduler } from "@async-mail/db/seed";
 import { openStore } from "@async-mail/db/sqlite/open";
 import { bootReading, createClock } from "@async-mail/runtime/clock";
 import { startConfig } from "@async-mail/runtime/config";
@@ -15,7 +16,6 @@ import { createClient } from "./client.ts";
 import { type House, keepHouse, newChores } from "./housekeeping.ts";
 import { reporterMetrics } from "./metrics.ts";
 import { newSession, type Reporter, reportPending } from "./report.ts";
-import { seed } from "./seed.ts";
 
 /** A report may be a second late; looking every 60 ms would cost three times the idle CPU. */
 const IDLE_LOOK_MS = 200;
@@ -29,7 +29,7 @@ const onFault = createFaultHandler({ log, exit: shutdown.exit });
 
 const store = await openStore({ path: storage.dbPath, synchronous: storage.synchronous, sandbox, boot: bootReading() });
 const clock = createClock(store.steadyOffsetMs);
-await seed(store, scheduler);
+await seedScheduler(store, scheduler);
 const measured = createMetrics({ process: "reporter", version });
 const leaseMs = delivery.leaseSeconds * 1000;
 const presence = await keepPresence({

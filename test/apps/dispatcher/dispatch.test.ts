@@ -10,7 +10,7 @@ import { type Bench, type BenchOptions, startBench } from "./dispatch-bench.ts";
 
 const closing: (() => Promise<void>)[] = [];
 after(async () => {
-  for (const close of closing.reverse()) await close();
+  await Promise.all(closing.map((close) => close()));
 });
 
 /** A dispatcher with one account at a real server. */
