@@ -2,6 +2,7 @@ import { type Claim, type Settled, StorageBusy, StorageUnavailable, type Store }
 import { type Account, DEFAULT_ACCOUNT_ID, type OnAmbiguous } from "@async-mail/domain/account";
 import { type AttemptFacts, decide, expiredBeforeSending, type RetryPolicy } from "@async-mail/domain/decide";
 import type { Outcome, Reply } from "@async-mail/domain/outcome";
+import { givenUp } from "@async-mail/domain/recipient";
 import { type Instant, toWallMs } from "@async-mail/domain/time";
 import type { Clock } from "@async-mail/runtime/clock";
 import type { Log } from "@async-mail/runtime/log";
@@ -41,7 +42,8 @@ export async function deliver(delivery: Delivery, claim: Claim): Promise<void> {
 /** A bug, and this message's alone: better an end that everyone sees than a claim that is never settled. */
 async function endAfterBug(delivery: Delivery, claim: Claim, bug: unknown, startedMs: number): Promise<void> {
   const error = `internal error, it may have been sent: ${bug}`;
-  const outcome: Outcome = { kind: "error", error, recipients: claim.recipients, mailFromSent: true };
+  const recipients = claim.recipients.map((one) => (one.outcome === "waiting" ? givenUp(one, error, {}) : one));
+  const outcome: Outcome = { kind: "error", error, recipients, mailFromSent: true };
   try {
     await settle(delivery, claim, outcome, delivery.clock.now(), startedMs);
   } catch (again) {

@@ -1,5 +1,6 @@
 import { availableParallelism, hostname } from "node:os";
 import { createFaultHandler } from "@async-mail/db/fault";
+import { seedScheduler } from "@async-mail/db/seed";
 import { openStore } from "@async-mail/db/sqlite/open";
 import { type Account, DEFAULT_ACCOUNT_ID, defaultAccount } from "@async-mail/domain/account";
 import { bootReading, createClock } from "@async-mail/runtime/clock";
@@ -29,7 +30,8 @@ const MOST_THREADS = 4;
 const IDLE_LOOK_MS = 90;
 
 const { version } = self;
-const { storage, smtp, delivery, attachments, server, metrics, logging, sandbox } = startConfig("dispatcher");
+const { storage, smtp, delivery, attachments, scheduler, server, metrics, logging, sandbox } =
+  startConfig("dispatcher");
 const log = createLog({ level: logging.level, process: "dispatcher" });
 const shutdown = createShutdown({ graceMs: delivery.shutdownGraceSeconds * 1000, log, clock: createClock(0) });
 const { stopping, deadline } = shutdown;
@@ -37,6 +39,7 @@ const onFault = createFaultHandler({ log, exit: shutdown.exit });
 
 const store = await openStore({ path: storage.dbPath, synchronous: storage.synchronous, sandbox, boot: bootReading() });
 const clock = createClock(store.steadyOffsetMs);
+await seedScheduler(store, scheduler); // before the first claim: it may be configured as suspended
 const configured = defaultAccount(smtp);
 await store.accounts.configureDefault(configured, clock.now());
 const measured = createMetrics({ process: "dispatcher", version });

@@ -243,6 +243,26 @@ describe("a dispatcher", () => {
     assert.equal(bench.smtp.messages.length, 2);
   });
 
+  it("ends a message whose outcome cannot be written for a bug's reason, rather than leave it claimed", async () => {
+    let bugs = 1;
+    const bench = await start({
+      settle:
+        (settle) =>
+        async (...all) => {
+          if (bugs-- > 0) throw new TypeError("a bug");
+          return settle(...all);
+        },
+    });
+    const id = await bench.enqueue();
+    await bench.dispatch();
+    const row = await bench.record(id);
+    assert.equal(row.error, "internal error, it may have been sent: TypeError: a bug");
+    assert.deepEqual(
+      row.recipients.map((one) => one.outcome),
+      ["refused"],
+    );
+  });
+
   it("holds no more messages than it has slots, nor more bytes than it may", async () => {
     const answer = gate();
     const held = { smtp: { script: { onData: async () => void (await answer.opened) } } };

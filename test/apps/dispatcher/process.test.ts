@@ -53,6 +53,14 @@ describe("a dispatcher process", () => {
     assert.match(metrics, /asyncmail_accept_to_sent_seconds_count 1/);
   });
 
+  it("that is the first of all takes up the configured switch before it sends anything", async () => {
+    const { smtp, store, enqueue } = await start({ env: { SCHEDULER_ACTIVE: "false" } });
+    assert.equal((await store.service.status()).active, false);
+    await enqueue(1);
+    await store.service.setActive(true);
+    await smtp.received(1);
+  });
+
   it("asked to stop finishes what is in flight, gives back the rest, and exits with 0", async () => {
     const [reached, answer] = [gate(), gate()];
     const onData = async () => {
