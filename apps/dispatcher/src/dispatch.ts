@@ -26,10 +26,18 @@ export type Dispatcher = {
   maxConnectionsPerAccount: number;
   /** The longest an idle dispatcher goes without looking. */
   intervalMs: number;
+  /** The last claim that found nothing it might take; null: the last one found something. */
+  empty: { untilMs: number; landings: number } | null;
 };
 
 /** Until a process that missed its beats, or a database that refuses, is looked at again. */
 const TROUBLE_MS = 250;
+
+/**
+ * What is due and was not given to us waits for what others hold: their every commit would wake us for another claim
+ * in vain, at the price of the lock that they need. Something of our own that ends is a better reason.
+ */
+const EMPTY_MS = 50;
 
 /** One pass: as many due messages as there are free slots are claimed, and on their way. Answers when to look again. */
 export async function dispatchDue(dispatcher: Dispatcher): Promise<{ waitMs: number }> {
@@ -42,10 +50,17 @@ export async function dispatchDue(dispatcher: Dispatcher): Promise<{ waitMs: num
   // A look first: claiming is a transaction, even when it finds nothing.
   if (full || !(await store.queue.ready(clock.now())))
     return { waitMs: full ? intervalMs : await untilNext(dispatcher) };
+  if (stillEmpty(dispatcher)) return { waitMs: EMPTY_MS };
   const answer = await claim(dispatcher);
   if (answer.kind !== "claimed") return { waitMs: Math.min(TROUBLE_MS, intervalMs) };
   begin(dispatcher, answer);
-  return { waitMs: answer.claims.length > 0 ? await untilNext(dispatcher) : intervalMs };
+  const found = answer.claims.length > 0;
+  dispatcher.empty = found ? null : { untilMs: clock.now().steadyMs + EMPTY_MS, landings: flight.landings() };
+  return { waitMs: found ? await untilNext(dispatcher) : EMPTY_MS };
+}
+
+function stillEmpty({ empty, clock, flight }: Dispatcher): boolean {
+  return empty !== null && empty.landings === flight.landings() && clock.now().steadyMs < empty.untilMs;
 }
 
 function claim({ store, presence, clock, flight, ...limits }: Dispatcher): Promise<ClaimAnswer> {

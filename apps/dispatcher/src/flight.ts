@@ -6,6 +6,8 @@ export type Flight = {
   bytes(): number;
   /** Messages by account key; no entry: none. */
   held(): ReadonlyMap<number, number>;
+  /** How many have been, and are no more. */
+  landings(): number;
   /** One that is sent alone is under way. */
   solo(): boolean;
   /** Keeps the claim in flight until `delivery` is done. */
@@ -27,6 +29,7 @@ export function createFlight(onLanding: () => void): Flight {
   let landing = false;
   let bytes = 0;
   let solos = 0;
+  let landings = 0;
 
   function count(claim: Claim, change: 1 | -1): void {
     bytes += change * claim.bytes;
@@ -49,12 +52,14 @@ export function createFlight(onLanding: () => void): Flight {
     size: () => deliveries.size,
     bytes: () => bytes,
     held: () => held,
+    landings: () => landings,
     solo: () => solos > 0,
     add(claim, delivery) {
       count(claim, 1);
       const flying = delivery.finally(() => {
         count(claim, -1);
         deliveries.delete(flying);
+        landings += 1;
         tell();
       });
       deliveries.add(flying);

@@ -29,6 +29,9 @@ const MOST_THREADS = 4;
 /** An idle dispatcher is expected to begin within 100 ms, and to cost next to nothing. */
 const IDLE_LOOK_MS = 90;
 
+/** Outcomes and claims of so long share a commit. Messages composed ahead keep the connections busy meanwhile. */
+const REST_MS = 4;
+
 const { version } = self;
 const { storage, smtp, delivery, attachments, scheduler, server, metrics, logging, sandbox } =
   startConfig("dispatcher");
@@ -37,7 +40,13 @@ const shutdown = createShutdown({ graceMs: delivery.shutdownGraceSeconds * 1000,
 const { stopping, deadline } = shutdown;
 const onFault = createFaultHandler({ log, exit: shutdown.exit });
 
-const store = await openStore({ path: storage.dbPath, synchronous: storage.synchronous, sandbox, boot: bootReading() });
+const store = await openStore({
+  path: storage.dbPath,
+  synchronous: storage.synchronous,
+  sandbox,
+  boot: bootReading(),
+  restMs: REST_MS,
+});
 const clock = createClock(store.steadyOffsetMs);
 await seedScheduler(store, scheduler); // before the first claim: it may be configured as suspended
 const configured = defaultAccount(smtp);
@@ -126,6 +135,7 @@ const dispatcher: Dispatcher = {
   maxBytesInFlight: delivery.maxBytesInFlight,
   maxConnectionsPerAccount: delivery.maxConnectionsPerAccount,
   intervalMs: delivery.sendIntervalSeconds * 1000,
+  empty: null,
 };
 const verifier: Verifier = { store, presence, clock, openConnection: open, accountInUse };
 const running = [

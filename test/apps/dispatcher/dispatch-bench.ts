@@ -86,6 +86,7 @@ export async function startBench(options: BenchOptions = {}) {
     maxBytesInFlight: options.maxBytesInFlight ?? 100_000_000,
     maxConnectionsPerAccount: 5,
     intervalMs: 500,
+    empty: null,
   };
   const verifier: Verifier = {
     store,

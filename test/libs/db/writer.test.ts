@@ -74,7 +74,7 @@ describe("a file locked by another program", () => {
   });
 
   it("ends in StorageBusy after the deadline, with nothing written", async () => {
-    const impatient = createWriter(db, 50);
+    const impatient = createWriter(db, { deadlineMs: 50 });
     const other = new Database(file.path);
     other.exec("BEGIN IMMEDIATE");
     await assert.rejects(

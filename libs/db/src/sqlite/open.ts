@@ -14,6 +14,7 @@ import { reportStore } from "./reports.ts";
 import { ruleStore } from "./rules.ts";
 import { serviceStore } from "./service.ts";
 import { statement } from "./statement.ts";
+import type { WriterOptions } from "./writer.ts";
 
 export type OpenOptions = {
   path: string;
@@ -22,6 +23,8 @@ export type OpenOptions = {
   /** A file is of the sandbox, or not, from its making on; opened as the other it is refused. */
   sandbox: boolean;
   boot: { bootId: string; monotonicMs: number; wallMs: number };
+  /** See WriterOptions; 0 when absent. */
+  restMs?: number;
 };
 
 /** SQLite itself waits so long for a lock, blocking the event loop; the rest of the waiting is the writer's. */
@@ -54,7 +57,7 @@ export async function openStore(options: OpenOptions): Promise<Store & { steadyO
     db.close();
     throw explained(asStorageError(error), options.path);
   }
-  return createStore(db);
+  return createStore(db, { restMs: options.restMs ?? 0 });
 }
 
 function prepareTables(db: Database.Database, { sandbox, boot, path }: OpenOptions): void {
@@ -81,8 +84,8 @@ const SERVICE = "SELECT sandbox, boot_id AS bootId, steady_seen_ms AS steadySeen
 const ANCHOR = "UPDATE service SET boot_id = @bootId, steady_offset_ms = @offset";
 const OFFSET = "SELECT steady_offset_ms FROM service";
 
-function createStore(db: Database.Database): Store & { steadyOffsetMs: number } {
-  const engine = createEngine(db);
+function createStore(db: Database.Database, options: WriterOptions): Store & { steadyOffsetMs: number } {
+  const engine = createEngine(db, options);
   const version = db.prepare<[], number>("PRAGMA data_version").pluck();
   let seen = version.get();
   return {

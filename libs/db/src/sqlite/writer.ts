@@ -8,8 +8,8 @@ import { createTx, type Tx } from "./tx.ts";
 const GROUP_MS = 25;
 /** How long a verb waits for the lock of other processes before it throws StorageBusy. */
 const DEADLINE_MS = 10_000;
-/** Between two tries for the lock, besides the 20 ms that SQLite itself waits; the event loop runs meanwhile. */
-const RETRY_MS = 5;
+/** Between two tries for the lock, besides what SQLite itself waits; the event loop runs meanwhile. */
+const RETRY_MS = 3;
 
 export type Writer = {
   /**
@@ -24,6 +24,15 @@ export type Writer = {
   idle(): Promise<void>;
 };
 
+export type WriterOptions = {
+  deadlineMs?: number;
+  /**
+   * After a commit at least this long passes before the next (and at least as long as the commit took): what is asked
+   * for meanwhile shares it, and other processes find the lock free. 0: no rest, for who answers a waiting client.
+   */
+  restMs?: number;
+};
+
 type Job = {
   now: Instant;
   work: (tx: Tx) => unknown;
@@ -31,7 +40,7 @@ type Job = {
   reject: (error: unknown) => void;
 };
 
-export function createWriter(db: Database, deadlineMs = DEADLINE_MS): Writer {
+export function createWriter(db: Database, { deadlineMs = DEADLINE_MS, restMs = 0 }: WriterOptions = {}): Writer {
   const waiting: Job[] = [];
   let draining: Promise<void> | null = null;
   let retries = 0;
@@ -41,22 +50,25 @@ export function createWriter(db: Database, deadlineMs = DEADLINE_MS): Writer {
   async function drain(): Promise<void> {
     await nextTurn(); // whoever writes in this turn of the event loop shares the commit
     while (waiting.length > 0) {
+      let tookMs: number;
       try {
-        await untilUnlocked(() => {
+        tookMs = await untilUnlocked(() => {
           db.exec("BEGIN IMMEDIATE");
-          commitGroup(); // in the same turn: nothing else may find this transaction open
+          return commitGroup(); // in the same turn: nothing else may find this transaction open
         });
       } catch (error) {
         for (const job of waiting.splice(0)) job.reject(asStorageError(error));
         alone = 0;
         return;
       }
-      await nextTurn(); // timers, sockets and beats come before the next group
+      // Timers, sockets and beats come before the next group.
+      if (restMs > 0) await sleep(Math.max(restMs, tookMs));
+      else await nextTurn();
     }
   }
 
-  /** In the open transaction: runs as many waiting jobs as fit, commits, and answers them. */
-  function commitGroup(): void {
+  /** In the open transaction: runs as many waiting jobs as fit, commits, and answers them. Returns how long it took, in ms. */
+  function commitGroup(): number {
     const start = performance.now();
     const most = alone > 0 ? 1 : Number.POSITIVE_INFINITY;
     const group: Job[] = [];
@@ -85,12 +97,13 @@ export function createWriter(db: Database, deadlineMs = DEADLINE_MS): Writer {
         alone = Math.max(0, alone - 1);
         group[0]?.reject(asStorageError(error));
       }
-      return;
+      return performance.now() - start;
     }
     alone = Math.max(0, alone - group.length);
     group.forEach((job, i) => {
       job.resolve(values[i]);
     });
+    return performance.now() - start;
   }
 
   async function untilUnlocked<T>(action: () => T): Promise<T> {
