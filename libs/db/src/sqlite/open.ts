@@ -31,6 +31,8 @@ export type OpenOptions = {
 const LOCK_MS = 20;
 /** For the first steps on a file that other processes may be making at the same time. */
 const OPEN_TRIES = 600;
+/** The reporter checkpoints; this is for when there is none. SQLite's 1,000 would have nearly every commit try its hand at it. */
+const AUTOCHECKPOINT_PAGES = 10_000;
 /** The log is cut back to this after a checkpoint, should it have grown. */
 const WAL_LIMIT_BYTES = 64 * 1024 * 1024;
 
@@ -51,6 +53,7 @@ export async function openStore(options: OpenOptions): Promise<Store & { steadyO
   try {
     await untilUnlocked(() => db.pragma("journal_mode = WAL"));
     db.pragma(`synchronous = ${options.synchronous === "full" ? "FULL" : "NORMAL"}`);
+    db.pragma(`wal_autocheckpoint = ${AUTOCHECKPOINT_PAGES}`);
     db.pragma(`journal_size_limit = ${WAL_LIMIT_BYTES}`);
     await untilUnlocked(() => db.transaction(() => prepareTables(db, options)).immediate());
   } catch (error) {
