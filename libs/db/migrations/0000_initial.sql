@@ -189,6 +189,8 @@ CREATE TABLE `service` (
 	`seq` integer NOT NULL,
 	`run_now` integer NOT NULL,
 	`reports_waiting` integer NOT NULL,
+	`urgent_last` integer DEFAULT false NOT NULL,
+	`solo_process` integer,
 	`boot_id` text NOT NULL,
 	`steady_offset_ms` integer NOT NULL,
 	`steady_seen_ms` integer NOT NULL,

@@ -180,6 +180,8 @@ export type Claim = ClaimRef & {
   account: Account;
   /** Connections this process may have open to the account from now on. */
   connectionShare: number;
+  /** Connections reserved for this process and account in the file, after this claim; given back by `giveBackConnections`. */
+  reservedConnections: number;
   priority: Priority;
   attempts: number;
   /** Sent alone, since it has taken dispatchers down before. */

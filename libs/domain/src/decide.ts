@@ -1,6 +1,6 @@
 import type { OnAmbiguous } from "./account.ts";
 import { retryDelayByAgeMs, retryDelayMs } from "./backoff.ts";
-import type { DeferralClass, Outcome, Reply, SmtpStage } from "./outcome.ts";
+import type { DeferralClass, FinalOutcome, Outcome, Reply, SmtpStage } from "./outcome.ts";
 import { oneLine } from "./read.ts";
 import {
   type Answered,
@@ -46,7 +46,7 @@ function decideShortened(reply: Reply, attempt: Attempt): Outcome {
     case "refused":
       return decideRefused(reply, attempt);
     case "unreachable":
-      return { kind: "held", reason: reply.reason, mailFromSent: false };
+      return hold(attempt, { text: reply.reason, mailFromSent: false });
     case "broken":
       return retry(attempt, { text: reply.reason, recipients: attempt.facts.recipients });
     case "ambiguous":
@@ -77,7 +77,7 @@ function shorten(text: string): string {
 export function expiredBeforeSending(
   facts: Pick<AttemptFacts, "expiresMs" | "recipients">,
   now: Instant,
-): Outcome | null {
+): FinalOutcome | null {
   return hasExpired(facts, now) ? end({ error: "expired", recipients: facts.recipients, mailFromSent: false }) : null;
 }
 
@@ -87,7 +87,7 @@ function decideAccepted(reply: Extract<Reply, { kind: "accepted" }>, attempt: At
   const { code, response } = reply;
   const ofAttempt = reply.recipients.map((one) => judged(one, { code, response }));
   const recipients = mergeRecipients(attempt.facts.recipients, ofAttempt);
-  return retryWaiting(attempt, recipients) ?? { kind: "sent", code, response, recipients };
+  return retryWaiting(attempt, recipients) ?? { kind: "sent", code, response, recipients, mailFromSent: true };
 }
 
 function decideRefused(reply: Extract<Reply, { kind: "refused" }>, attempt: Attempt): Outcome {
@@ -95,7 +95,11 @@ function decideRefused(reply: Extract<Reply, { kind: "refused" }>, attempt: Atte
   const answers: Answered[] = [{ code, response }, ...reply.recipients];
   const accountFault = answers.find((one) => isAccountFault(stage, one));
   if (accountFault !== undefined) {
-    return { kind: "held", reason: replyText(accountFault), code, response, mailFromSent: !isBeforeMail(stage) };
+    return hold(attempt, {
+      text: replyText(accountFault),
+      answered: { code, response },
+      mailFromSent: !isBeforeMail(stage),
+    });
   }
   // Accepted at RCPT is not delivered: the message itself was refused.
   const undelivered = reply.recipients.map((one) => (one.outcome === "accepted" ? stillWaiting(one) : one));
@@ -142,8 +146,9 @@ function retryWaiting(attempt: Attempt, recipients: Recipient[]): Outcome | null
 function decideAmbiguous(reply: Extract<Reply, { kind: "ambiguous" }>, attempt: Attempt): Outcome {
   const text = `no reply after DATA, it may have been delivered: ${reply.reason}`;
   const { recipients, onAmbiguous } = attempt.facts;
-  if (onAmbiguous === "retry") return retry(attempt, { text, recipients });
-  return end({ error: text, recipients, mailFromSent: true });
+  const failure = { text, recipients, ambiguous: true };
+  if (onAmbiguous === "retry") return retry(attempt, failure);
+  return end({ ...failure, error: text, mailFromSent: true });
 }
 
 function decideUncomposed(reply: Extract<Reply, { kind: "uncomposed" }>, attempt: Attempt): Outcome {
@@ -154,7 +159,25 @@ function decideUncomposed(reply: Extract<Reply, { kind: "uncomposed" }>, attempt
   return defer(attempt, { class: "attachment", text: reply.reason, recipients, delayMs, countsAttempt: false });
 }
 
-type Failure = { text: string; recipients: Recipient[]; answered?: Answered };
+/** The account's fault. A message that has waited behind such too long ends; the account is held all the same. */
+function hold(
+  { facts, now, policy }: Attempt,
+  fault: { text: string; answered?: Answered; mailFromSent: boolean },
+): Outcome {
+  const { text, answered = {}, mailFromSent } = fault;
+  const { recipients, firstDueMs } = facts;
+  const tooOld = now.steadyMs >= firstDueMs + policy.maxAgeMs;
+  const error = hasExpired(facts, now) ? "expired" : tooOld ? `expired: ${text}` : null;
+  const ended = error === null ? null : end({ error, recipients, answered, mailFromSent });
+  return { kind: "held", reason: text, ...answered, mailFromSent, end: ended };
+}
+
+/** The end of a message that is not worth, or not able, to be tried again. */
+export function endOf(recipients: Recipient[], error: string, mailFromSent: boolean): FinalOutcome {
+  return end({ error, recipients, mailFromSent });
+}
+
+type Failure = { text: string; recipients: Recipient[]; answered?: Answered; ambiguous?: boolean };
 
 function retry(attempt: Attempt, failure: Failure): Outcome {
   const { facts, policy } = attempt;
@@ -166,12 +189,11 @@ type Deferral = Failure & { class: DeferralClass; delayMs: number; countsAttempt
 
 /** Later, unless it has become too old for that. The last try comes when it just has. */
 function defer({ facts, now, policy }: Attempt, deferral: Deferral): Outcome {
-  const { text, recipients, answered = {}, countsAttempt, delayMs } = deferral;
-  if (hasExpired(facts, now)) return end({ error: "expired", recipients, answered, mailFromSent: countsAttempt });
+  const { text, recipients, answered = {}, countsAttempt, delayMs, ambiguous } = deferral;
+  const failure = { recipients, answered, mailFromSent: countsAttempt, ambiguous };
+  if (hasExpired(facts, now)) return end({ ...failure, error: "expired" });
   const lastTryMs = facts.firstDueMs + policy.maxAgeMs;
-  if (now.steadyMs >= lastTryMs) {
-    return end({ error: `expired: ${text}`, recipients, answered, mailFromSent: countsAttempt });
-  }
+  if (now.steadyMs >= lastTryMs) return end({ ...failure, error: `expired: ${text}` });
   const untilMs = Math.min(now.steadyMs + delayMs, lastTryMs);
   return {
     kind: "deferred",
@@ -181,17 +203,22 @@ function defer({ facts, now, policy }: Attempt, deferral: Deferral): Outcome {
     countsAttempt,
     ...answered,
     recipients,
+    ...(ambiguous ? { ambiguous } : {}),
   };
 }
 
-type End = { error: string; recipients: Recipient[]; answered?: Answered; mailFromSent: boolean };
+type End = { error: string; recipients: Recipient[]; answered?: Answered; mailFromSent: boolean; ambiguous?: boolean };
 
 /** Whoever still waited gets nothing more. It counts as sent when an earlier attempt, or this one, reached anybody. */
-function end({ error, recipients, answered = {}, mailFromSent }: End): Outcome {
+function end({ error, recipients, answered = {}, mailFromSent, ambiguous }: End): FinalOutcome {
   const ended = recipients.map((one) => (one.outcome === "waiting" ? givenUp(one, error, answered) : one));
   const reached = ended.find(({ outcome }) => outcome === "accepted");
-  if (reached === undefined) return { kind: "error", error, ...answered, recipients: ended, mailFromSent };
-  return { kind: "sent", code: reached.code ?? 250, response: reached.response ?? "", recipients: ended };
+  if (reached === undefined) {
+    const doubt = ambiguous ? { ambiguous } : {};
+    return { kind: "error", error, ...answered, recipients: ended, mailFromSent, ...doubt };
+  }
+  const { code = 250, response = "" } = reached;
+  return { kind: "sent", code, response, recipients: ended, mailFromSent };
 }
 
 function hasExpired({ expiresMs }: Pick<AttemptFacts, "expiresMs">, now: Instant): boolean {

@@ -37,9 +37,24 @@ export type Reply =
 /** The word before the colon of `deferred_reason`; one report for each class (contract §4.2). */
 export type DeferralClass = "limit" | "retry" | "held" | "attachment";
 
+/** The last of a message: nothing follows but its report. `mailFromSent`: in this attempt; then it counts for the limits. */
+export type FinalOutcome =
+  /** Somebody was accepted, now or in an earlier attempt, and nobody waits any more. */
+  | { kind: "sent"; code: number; response: string; recipients: Recipient[]; mailFromSent: boolean }
+  | {
+      kind: "error";
+      error: string;
+      code?: number;
+      response?: string;
+      recipients: Recipient[];
+      mailFromSent: boolean;
+      /** The reply to DATA never came. */
+      ambiguous?: boolean;
+    };
+
 /** What is written for an attempt. Times are steady ms. */
 export type Outcome =
-  | { kind: "sent"; code: number; response: string; recipients: Recipient[] }
+  | FinalOutcome
   | {
       kind: "deferred";
       class: DeferralClass;
@@ -51,8 +66,9 @@ export type Outcome =
       code?: number;
       response?: string;
       recipients: Recipient[];
+      /** The reply to DATA never came. */
+      ambiguous?: boolean;
     }
-  /** A fault of the account: it is held, this message waits with it, and the attempt does not count. */
-  | { kind: "held"; reason: string; code?: number; response?: string; mailFromSent: boolean }
-  | { kind: "error"; error: string; code?: number; response?: string; recipients: Recipient[]; mailFromSent: boolean }
+  /** A fault of the account: it is held, and the attempt does not count. This message waits with it, or has waited long enough. */
+  | { kind: "held"; reason: string; code?: number; response?: string; mailFromSent: boolean; end: FinalOutcome | null }
   | { kind: "given_back"; reason: string; mailFromSent: boolean };

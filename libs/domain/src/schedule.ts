@@ -51,28 +51,18 @@ export function parseRule(raw: unknown): ParsedRule {
     name: name ?? "",
     enabled: enabled ?? true,
     days: days?.length ? [...new Set(days)].sort() : EVERY_DAY,
-    ...toHours(hours),
+    startHour: hours.start_hour ?? 0,
+    endHour: hours.end_hour ?? 0,
+    crossMidnight: hours.cross_midnight ?? false,
     intervalMinutes: interval_minutes ?? 1,
   };
   const warnings = unknownFields(raw as object, FIELDS);
-  if (!rule.crossMidnight && rule.startHour >= rule.endHour) {
+  if (!rule.crossMidnight && rule.startHour >= lastHour(rule)) {
     warnings.push(
       `the rule never matches: end_hour ${rule.endHour} is not after start_hour ${rule.startHour}; for a rule over midnight set cross_midnight`,
     );
   }
   return { ok: true, rule, warnings };
-}
-
-type RawHours = Pick<v.InferOutput<typeof RuleSchema>, "start_hour" | "end_hour" | "cross_midnight">;
-
-/** Without an end a rule lasts until midnight, which is hour 0 of the next day. */
-function toHours({
-  start_hour,
-  end_hour,
-  cross_midnight,
-}: RawHours): Pick<Rule, "startHour" | "endHour" | "crossMidnight"> {
-  const openEnd = (end_hour ?? null) === null;
-  return { startHour: start_hour ?? 0, endHour: end_hour ?? 0, crossMidnight: openEnd || (cross_midnight ?? false) };
 }
 
 /** How often the client is polled now: by the first rule that matches, `fallbackMs` when there are no rules. Null: not now. */
@@ -84,11 +74,17 @@ export function pollIntervalMs(rules: Rule[], wallMs: number, timezone: string, 
   return rule === undefined ? null : rule.intervalMinutes * 60_000;
 }
 
+/** Up to, and not including, this hour of the same day. Without an end a rule lasts until midnight, hour 0 of the next. */
+function lastHour({ endHour }: Pick<Rule, "endHour">): number {
+  return endHour === 0 ? 24 : endHour;
+}
+
 type LocalHour = { day: number; hour: number };
 
 /** From `startHour` up to, and not including, `endHour`. After midnight the day that counts is the one it began on. */
-function matches({ days, startHour, endHour, crossMidnight }: Rule, { day, hour }: LocalHour): boolean {
-  if (!crossMidnight) return days.includes(day) && hour >= startHour && hour < endHour;
+function matches(rule: Rule, { day, hour }: LocalHour): boolean {
+  const { days, startHour, endHour, crossMidnight } = rule;
+  if (!crossMidnight) return days.includes(day) && hour >= startHour && hour < lastHour(rule);
   const sinceToday = days.includes(day) && hour >= startHour && (startHour >= endHour || hour < endHour);
   const sinceYesterday = startHour >= endHour && days.includes((day + 6) % 7) && hour < endHour;
   return sinceToday || sinceYesterday;

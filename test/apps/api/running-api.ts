@@ -70,6 +70,7 @@ export const SENT: Outcome = {
   code: 250,
   response: "250 2.0.0 queued as 4711",
   recipients: [{ address: "recipient@example.org", outcome: "accepted", code: 250, response: "250 2.1.5 ok" }],
+  mailFromSent: true,
 };
 
 export const REFUSED: Outcome = {

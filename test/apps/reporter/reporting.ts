@@ -49,7 +49,13 @@ export type Reporting = {
   another(): Promise<{ presence: Reporter["presence"]; pass(): Promise<number> }>;
 };
 
-export const SENT: Outcome = { kind: "sent", code: 250, response: "250 2.0.0 queued as 1", recipients: [] };
+export const SENT: Outcome = {
+  kind: "sent",
+  code: 250,
+  response: "250 2.0.0 queued as 1",
+  recipients: [],
+  mailFromSent: true,
+};
 export const REFUSED: Outcome = {
   kind: "error",
   error: "550 5.1.1 no such user",

@@ -7,7 +7,7 @@ import type { Outcome } from "@async-mail/domain/outcome";
 import { type TemporaryStore, temporaryStore } from "../../support/database.ts";
 import { aCheckedAccount, aCheckedMessage } from "../../support/messages.ts";
 
-const SENT: Outcome = { kind: "sent", code: 250, response: "ok", recipients: [] };
+const SENT: Outcome = { kind: "sent", code: 250, response: "ok", recipients: [], mailFromSent: true };
 
 let file: TemporaryStore;
 let dispatcher: number;
@@ -253,6 +253,16 @@ describe("limits", () => {
     );
   });
 
+  it("of recipients, with reject, end the message that finds no room and go on", async () => {
+    const limits = { perMinute: null, perHour: null, perDay: null, recipientsPerDay: 5 };
+    await anAccount({ id: "a", limitBehavior: "reject", limits });
+    const to = (n: number) => Array.from({ length: n }, (_, i) => `r${i}@example.org`);
+    const messages = [3, 4, 1].map((n, i) => aCheckedMessage({ id: `m${i}`, accountId: "a", recipients: to(n) }));
+    await file.store.messages.enqueue(messages, file.clock.now());
+    assert.deepEqual(idsOf(await claim()), ["m0", "m2"]);
+    assert.match((await file.store.messages.get("m1", file.clock.now()))?.error ?? "", /^rate limit exceeded/);
+  });
+
   it("hold over an account that is deleted and made again", async () => {
     const limits = { perMinute: 1, perHour: null, perDay: null, recipientsPerDay: null };
     await anAccount({ id: "a", limits });
@@ -341,7 +351,7 @@ describe("a claim", () => {
 });
 
 describe("a held account", () => {
-  const fault: Outcome = { kind: "held", reason: "535 no", code: 535, response: "no", mailFromSent: false };
+  const fault: Outcome = { kind: "held", reason: "535 no", code: 535, response: "no", mailFromSent: false, end: null };
 
   it("gives nothing until its time, then one probe, each a different message", async () => {
     await anAccount({ id: "a" });
@@ -381,7 +391,7 @@ describe("a held account", () => {
     assert.equal(report?.deferredClass, "held");
   });
 
-  it("is released by an operator, or by changing the account", async () => {
+  it("is released by an operator", async () => {
     await anAccount({ id: "a" });
     await enqueue("a", 5);
     await file.store.accounts.hold("a", "maintenance", null, file.clock.now());
@@ -389,9 +399,18 @@ describe("a held account", () => {
     assert.equal((await claim()).length, 0);
     await file.store.accounts.release("a", file.clock.now());
     assert.equal((await claim({ slots: 1 })).length, 1);
-    await file.store.accounts.hold("a", "maintenance", null, file.clock.now());
+  });
+
+  it("by a fault is released by changing the account, by an operator is not", async () => {
+    await anAccount({ id: "a" });
+    await enqueue("a", 5);
+    const [one] = await claim({ slots: 1 });
+    await file.store.queue.settle(one!, fault, file.clock.now());
     await anAccount({ id: "a", host: "other.example" });
     assert.equal((await claim({ slots: 1 })).length, 1);
+    await file.store.accounts.hold("a", "maintenance", null, file.clock.now());
+    await anAccount({ id: "a", host: "third.example" });
+    assert.equal((await claim({ slots: 1 })).length, 0);
   });
 });
 
@@ -426,6 +445,31 @@ describe("a message whose dispatchers are lost", () => {
       record.history.map((entry) => entry.outcome),
       ["lost", "lost", "lost", "lost", "error"],
     );
+  });
+});
+
+describe("memory", () => {
+  it("that one account's large message does not find leaves the others theirs", async () => {
+    for (const id of ["a", "b"]) await anAccount({ id });
+    const [large] = await enqueue("a", 1, { bytes: 5_000 });
+    await file.clock.advance(1);
+    const [small] = await enqueue("b", 1, { bytes: 10 });
+    assert.deepEqual(idsOf(await claim({ bytes: 1_000, held: new Map([[99, 1]]) })), [small]);
+    assert.deepEqual(idsOf(await claim({ bytes: 1_000 })), [large]);
+  });
+});
+
+describe("turns over several claims", () => {
+  it("give an immediate message at most every second slot", async () => {
+    for (const id of ["a", "b"]) await anAccount({ id });
+    await enqueue("a", 20, { priority: 0 });
+    await enqueue("b", 20);
+    let order = "";
+    for (let i = 0; i < 10; i++) {
+      order += accountsOf(await claim({ slots: 1 }));
+      await file.clock.advance(1);
+    }
+    assert.ok(order.split("b").length - 1 >= 4, order);
   });
 });
 
@@ -466,6 +510,43 @@ describe("settling", () => {
     const [again] = await claim();
     assert.deepEqual(again?.recipients, merged);
     assert.equal(again?.attempts, 1);
+  });
+
+  it("of a message that somebody took before ends it as sent, whatever ends it", async () => {
+    await anAccount({ id: "a" });
+    const recipients = ["x@example.org", "y@example.org"];
+    const expiresMs = file.clock.now().wallMs + 60_000;
+    const partly = ["deleted", "expired"].map((id) => aCheckedMessage({ id, accountId: "a", recipients, expiresMs }));
+    await file.store.messages.enqueue(partly, file.clock.now());
+    const untilMs = file.clock.now().steadyMs + 60_000;
+    const merged = [
+      { address: "x@example.org", outcome: "accepted" as const, code: 250 },
+      { address: "y@example.org", outcome: "waiting" as const, code: 451 },
+    ];
+    const later = { kind: "deferred", class: "retry", reason: "retry: 451", untilMs, countsAttempt: true } as const;
+    await settleAll(await claim(), { ...later, recipients: merged });
+    await file.store.messages.remove(["none"]);
+    await file.clock.advance(60_000);
+    await file.store.housekeeping.expire(1e9, 1, file.clock.now());
+    await file.store.accounts.remove("a", file.clock.now());
+    for (const id of ["deleted", "expired"]) {
+      const record = (await file.store.messages.get(id, file.clock.now()))!;
+      assert.equal(record.status, "sent", id);
+      assert.deepEqual(
+        record.recipients.map((one) => one.outcome),
+        ["accepted", "refused"],
+      );
+    }
+  });
+
+  it("of what was given back before it began leaves no moment of a first attempt", async () => {
+    await anAccount({ id: "a" });
+    await enqueue("a", 1);
+    await settleAll(await claim(), { kind: "given_back", reason: "stopping", mailFromSent: false });
+    await file.clock.advance(3 * 86_400_000);
+    const [later] = await claim();
+    assert.equal(later?.firstAttemptMs, file.clock.now().wallMs);
+    assert.equal(later?.firstDueMs, file.clock.now().steadyMs);
   });
 
   it("of a deleted account's message ends it, and finishes what was sent", async () => {

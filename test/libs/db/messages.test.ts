@@ -3,10 +3,11 @@ import { afterEach, beforeEach, describe, it } from "node:test";
 import type { Claim, ListPosition, MessageFilter } from "@async-mail/db/store";
 import type { Message } from "@async-mail/domain/message";
 import type { Outcome } from "@async-mail/domain/outcome";
+import Database from "better-sqlite3";
 import { type TemporaryStore, temporaryStore } from "../../support/database.ts";
 import { aCheckedAccount, aCheckedMessage } from "../../support/messages.ts";
 
-const SENT: Outcome = { kind: "sent", code: 250, response: "ok", recipients: [] };
+const SENT: Outcome = { kind: "sent", code: 250, response: "ok", recipients: [], mailFromSent: true };
 const FAILED: Outcome = {
   kind: "error",
   error: "550 no",
@@ -176,6 +177,24 @@ describe("retry", () => {
   });
 });
 
+describe("a deleted account", () => {
+  it("lets no failed message of its own wait for ever", async () => {
+    await enqueue({ id: "failed" });
+    await finish(FAILED);
+    await file.store.accounts.remove("a", file.clock.now());
+    assert.deepEqual((await file.store.messages.retry(["failed"], file.clock.now())).notFailed, ["failed"]);
+  });
+
+  it("whose messages were not all ended, since that process died, has them ended by housekeeping", async () => {
+    await enqueue({ id: "x" }, { id: "y" });
+    const db = new Database(file.path);
+    db.exec("DELETE FROM accounts"); // as the first of remove's transactions leaves it
+    db.close();
+    assert.equal(await file.store.housekeeping.expire(1e9, 10, file.clock.now()), 2);
+    assert.equal((await get("x"))?.error, "account deleted");
+  });
+});
+
 describe("list", () => {
   async function ids(filter: MessageFilter, limit: number) {
     const pages: string[][] = [];
@@ -273,7 +292,11 @@ describe("expire", () => {
   it("ends what waited too long behind a fault of its account, but not behind an operator's hold", async () => {
     await enqueue({ id: "x" }, { id: "y" });
     const [one] = await claim();
-    await file.store.queue.settle(one!, { kind: "held", reason: "535 no", mailFromSent: false }, file.clock.now());
+    await file.store.queue.settle(
+      one!,
+      { kind: "held", reason: "535 no", mailFromSent: false, end: null },
+      file.clock.now(),
+    );
     await file.clock.advance(3_600_000);
     assert.equal(await file.store.housekeeping.expire(3_600_000, 10, file.clock.now()), 0);
     await file.clock.advance(1);

@@ -4,7 +4,7 @@ import type { Outcome } from "@async-mail/domain/outcome";
 import { type TemporaryStore, temporaryStore } from "../../support/database.ts";
 import { aCheckedAccount, aCheckedMessage } from "../../support/messages.ts";
 
-const SENT: Outcome = { kind: "sent", code: 250, response: "ok", recipients: [] };
+const SENT: Outcome = { kind: "sent", code: 250, response: "ok", recipients: [], mailFromSent: true };
 
 let file: TemporaryStore;
 let dispatcher: number;

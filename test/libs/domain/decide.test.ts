@@ -52,6 +52,7 @@ test("decide: accepted by all is sent", () => {
     code: 250,
     response: "2.0.0 queued",
     recipients: [took("a@b.c")],
+    mailFromSent: true,
   });
 });
 
@@ -101,7 +102,13 @@ test("decide: the last one refused for good ends a message that others had taken
   const before = [took("a@b.c"), waiting("d@e.f")];
   const gone = refusedBy("d@e.f", 550, "5.1.1 gone");
   const decided = outcome(refused("rcpt", 550, "5.1.1 gone", [gone]), { recipients: before, attempts: 1 });
-  assert.deepEqual(decided, { kind: "sent", code: 250, response: "2.1.5 ok", recipients: [before[0], gone] });
+  assert.deepEqual(decided, {
+    kind: "sent",
+    code: 250,
+    response: "2.1.5 ok",
+    recipients: [before[0], gone],
+    mailFromSent: true,
+  });
 });
 
 test("decide: all refused for good is an error", () => {
@@ -147,6 +154,7 @@ test("decide: any refusal before MAIL FROM holds the account", () => {
         code,
         response: "no",
         mailFromSent: false,
+        end: null,
       });
     }
   }
@@ -154,7 +162,7 @@ test("decide: any refusal before MAIL FROM holds the account", () => {
 
 test("decide: a connection that could not be had holds the account", () => {
   const reply: Reply = { kind: "unreachable", stage: "connect", reason: "connection refused" };
-  assert.deepEqual(outcome(reply), { kind: "held", reason: "connection refused", mailFromSent: false });
+  assert.deepEqual(outcome(reply), { kind: "held", reason: "connection refused", mailFromSent: false, end: null });
 });
 
 test("decide: the providers' words for quotas and log-ins hold the account at every later stage too", () => {
@@ -172,7 +180,8 @@ test("decide: the providers' words for quotas and log-ins hold the account at ev
       const decided = outcome(
         refused(stage, code, response, stage === "rcpt" ? [refusedBy("a@b.c", code, response)] : []),
       );
-      assert.deepEqual(decided, { kind: "held", reason: `${code} ${response}`, code, response, mailFromSent: true });
+      const reason = `${code} ${response}`;
+      assert.deepEqual(decided, { kind: "held", reason, code, response, mailFromSent: true, end: null });
     }
   }
 });
@@ -223,12 +232,13 @@ test("decide: an ambiguous send goes by on_ambiguous", () => {
   const reply: Reply = { kind: "ambiguous", reason: "connection closed" };
   const text = "no reply after DATA, it may have been delivered: connection closed";
   const retry = outcome(reply, { onAmbiguous: "retry" });
-  assert.equal(retry.kind === "deferred" && retry.reason, `retry: ${text}`);
+  assert.equal(retry.kind === "deferred" && retry.ambiguous && retry.reason, `retry: ${text}`);
   assert.deepEqual(outcome(reply, { onAmbiguous: "fail" }), {
     kind: "error",
     error: text,
     recipients: [{ address: "a@b.c", outcome: "refused", response: text }],
     mailFromSent: true,
+    ambiguous: true,
   });
 });
 
@@ -278,6 +288,7 @@ test("decide: too old, but taken by somebody before, is sent", () => {
     code: 250,
     response: "2.1.5 ok",
     recipients: [recipients[0], refusedBy("d@e.f", 450, "busy")],
+    mailFromSent: true,
   });
 });
 
@@ -300,9 +311,14 @@ test("decide: a claimed message that has expired ends before it is sent", () => 
   });
 });
 
-test("decide: a fault of the account never ends a message, however old", () => {
+test("decide: a fault of the account holds it, and ends a message that has waited behind such too long", () => {
   const reply: Reply = { kind: "unreachable", stage: "dns", reason: "no such host" };
-  assert.equal(outcome(reply, { firstDueMs: 0, expiresMs: 0 }).kind, "held");
+  const young = outcome(reply, { firstDueMs: NOW.steadyMs - POLICY.maxAgeMs + 1 });
+  assert.deepEqual(young, { kind: "held", reason: "no such host", mailFromSent: false, end: null });
+  const old = outcome(reply, { firstDueMs: NOW.steadyMs - POLICY.maxAgeMs });
+  assert.equal(old.kind === "held" && old.end?.kind === "error" && old.end.error, "expired: no such host");
+  const unwanted = outcome(reply, { expiresMs: NOW.wallMs });
+  assert.equal(unwanted.kind === "held" && unwanted.end?.kind === "error" && unwanted.end.error, "expired");
 });
 
 test("decide: long and many-lined replies are cut before they are kept", () => {

@@ -29,7 +29,7 @@ test("rule: defaults", () => {
     days: every,
     startHour: 0,
     endHour: 0,
-    crossMidnight: true,
+    crossMidnight: false,
     intervalMinutes: 1,
   });
 });
@@ -67,6 +67,20 @@ test("poll: from the first hour up to, and not including, the last", () => {
   assert.equal(interval(rules, "2026-11-25T08:00:00Z"), 300_000);
   assert.equal(interval(rules, "2026-11-25T17:59:59Z"), 300_000);
   assert.equal(interval(rules, "2026-11-25T18:00:00Z"), null);
+});
+
+test("poll: without an end a rule lasts until midnight, on its own days", () => {
+  for (const more of [{}, { end_hour: 0 }]) {
+    const evening = [rule({ days: [4], start_hour: 20, ...more })];
+    assert.equal(interval(evening, "2026-11-27T19:59:59Z"), null);
+    assert.equal(interval(evening, "2026-11-27T20:00:00Z"), 300_000);
+    assert.equal(interval(evening, "2026-11-27T23:59:59Z"), 300_000);
+    assert.equal(interval(evening, "2026-11-28T00:00:00Z"), null, "Saturday");
+  }
+  const wholeDay = [rule({ days: [4] })];
+  assert.equal(interval(wholeDay, "2026-11-27T00:00:00Z"), 300_000);
+  assert.equal(interval(wholeDay, "2026-11-27T23:59:59Z"), 300_000);
+  assert.equal(interval(wholeDay, "2026-11-28T00:00:00Z"), null);
 });
 
 test("poll: days, 0 is Monday", () => {

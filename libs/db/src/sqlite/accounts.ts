@@ -3,9 +3,9 @@ import { type Instant, toWallMs } from "@async-mail/domain/time";
 import type { Database } from "better-sqlite3";
 import type { AccountRecord, AccountStore } from "../store.ts";
 import type { Engine } from "./engine.ts";
+import { endWaiting } from "./finish.ts";
 import { leftOf } from "./limits.ts";
-import { endWaiting } from "./message-row.ts";
-import { ensureQueue, findQueue, loadQueue, type Queue } from "./queue-row.ts";
+import { ensureQueue, findQueue, isHeld, loadQueue, type Queue } from "./queue-row.ts";
 import { release } from "./settle.ts";
 import { statement } from "./statement.ts";
 import { TENANT, type Tx } from "./tx.ts";
@@ -47,8 +47,7 @@ const IDS =
 const TIMES =
   "SELECT created_ms AS createdMs, updated_ms AS updatedMs, password IS NOT NULL AS hasPassword FROM accounts WHERE queue = ?";
 const WAITING =
-  "SELECT key, report_ms AS reportMs FROM messages WHERE state = 'waiting' AND queue = ? ORDER BY due_ms LIMIT ?";
-const WAITING_SOLO = "SELECT key, report_ms AS reportMs FROM messages WHERE state = 'solo' AND queue = ?";
+  "SELECT key FROM messages WHERE state = 'waiting' AND queue = @queue UNION ALL SELECT key FROM messages WHERE state = 'solo' AND queue = @queue LIMIT @limit";
 
 export function accountStore(engine: Engine): AccountStore {
   const { db, writer } = engine;
@@ -88,12 +87,17 @@ export function accountStore(engine: Engine): AccountStore {
 
     async remove(id, now) {
       await change(id, now, deleteAccount);
-      while (await writer.write(now, (tx) => endSome(tx, id)));
+      const endSome = (tx: Tx) => {
+        const queue = tx.queueOf(id);
+        return queue === null ? 0 : endOrphans(tx, queue, ENDED_AT_ONCE);
+      };
+      while ((await writer.write(now, endSome)) === ENDED_AT_ONCE);
     },
 
     hold: (id, reason, untilMs, now) =>
       change(id, now, (_, queue) => {
-        Object.assign(queue, { heldBy: "operator", holdReason: reason, holdUntilMs: untilMs, holdFailures: 0 });
+        release(queue);
+        Object.assign(queue, { heldBy: "operator", holdReason: reason, holdUntilMs: untilMs });
       }),
 
     release: (id, now) => change(id, now, (_, queue) => release(queue)),
@@ -116,7 +120,7 @@ function put(tx: Tx, account: Account, keepPassword: boolean): { ok: true } | { 
   statement(tx.db, PUT).run({ queue: queue.key, ...columns, updated_ms: tx.now.wallMs });
   queue.account = { ...account, password: columns.password };
   queue.capacity = null; // worked out anew by the next claim
-  release(queue);
+  if (queue.heldBy === "fault") release(queue); // an operator's hold is the operator's to end
   return { ok: true };
 }
 
@@ -150,16 +154,15 @@ function deleteAccount(tx: Tx, queue: Queue): void {
   release(queue);
 }
 
-/** True while there may be more. */
-function endSome(tx: Tx, id: string): boolean {
-  const queue = tx.queueOf(id);
-  if (!queue || queue.account) return false;
-  const rows = statement<{ key: number; reportMs: number | null }>(tx.db, WAITING).all(queue.key, ENDED_AT_ONCE);
-  if (rows.length < ENDED_AT_ONCE) {
-    rows.push(...statement<{ key: number; reportMs: number | null }>(tx.db, WAITING_SOLO).all(queue.key));
-  }
-  for (const row of rows) endWaiting(tx, row, queue, "account deleted");
-  return rows.length >= ENDED_AT_ONCE;
+/**
+ * Ends messages whose account is gone, at most `limit`; answers how many. Housekeeping does it again, for those that a
+ * process left behind that did not live to end them all.
+ */
+export function endOrphans(tx: Tx, queue: Queue, limit: number): number {
+  if (queue.account) return 0;
+  const keys = statement<number>(tx.db, WAITING).pluck().all({ queue: queue.key, limit });
+  for (const key of keys) endWaiting(tx, key, queue, "account deleted");
+  return keys.length;
 }
 
 function toRecord(db: Database, queue: Queue, now: Instant): AccountRecord | null {
@@ -178,11 +181,10 @@ function toRecord(db: Database, queue: Queue, now: Instant): AccountRecord | nul
   };
 }
 
-/** `held` also after the hold's end until a probe has succeeded: one message at a time goes out meanwhile. */
-function stateOf(queue: Queue, now: Instant): Pick<AccountRecord, "state" | "reason" | "untilMs"> {
+/** `held` also after a fault's hold has run out, until a probe has succeeded: one message at a time goes out meanwhile. */
+export function stateOf(queue: Queue, now: Instant): Pick<AccountRecord, "state" | "reason" | "untilMs"> {
   const wall = (steadyMs: number | null) => (steadyMs === null ? null : toWallMs(steadyMs, now));
-  const over = queue.holdUntilMs !== null && queue.holdUntilMs <= now.steadyMs;
-  if (queue.heldBy === "fault" || (queue.heldBy === "operator" && !over)) {
+  if (queue.heldBy === "fault" || isHeld(queue, now.steadyMs)) {
     return { state: "held", reason: queue.holdReason, untilMs: wall(queue.holdUntilMs) };
   }
   if (queue.limitedReason !== null && (queue.limitedUntilMs === null || queue.limitedUntilMs > now.steadyMs)) {

@@ -1,87 +1,105 @@
 import type { Database } from "better-sqlite3";
 import type { Claim, ClaimAnswer, ClaimRequest } from "../store.ts";
-import { blockedBy, roomFor } from "./limits.ts";
-import { endWaiting, type MessageRow, recipientsOf } from "./message-row.ts";
+import { type Candidate, candidate, dueInOrder, nextOf } from "./due-order.ts";
+import { type MessageRow, recipientsOf } from "./message-row.ts";
 import { checkSchema } from "./migrate.ts";
-import type { Queue } from "./queue-row.ts";
 import { columnsOf, statement } from "./statement.ts";
+import { beginTurn, endTurn, type Turn } from "./turn.ts";
 import type { Tx } from "./tx.ts";
 
 /**
- * Claiming: which messages a dispatcher may take now. Queues take turns, one message each; within a queue the best
- * priority comes first and, of every ten, one that is due longest. Limits and connections are counted here, in the
- * one transaction that also marks the messages.
+ * Claiming: which messages a dispatcher may take now. Queues take turns, one message each. Limits and connections are
+ * counted here, in the one transaction that also marks the messages.
  */
 
-type Candidate = Pick<MessageRow, "key" | "priority" | "bytes" | "recipientCount" | "expiresMs" | "reportMs">;
+/** A claim as the transaction leaves it; what the message says is read after the commit, when others may write again. */
+export type Taken = Omit<Claim, "payload" | "recipients"> & { outcomes: string | null };
 
-/** A queue during one claim: how many it may still give, and its messages in the order they would go. */
-type Turn = { queue: Queue; room: number; recipients: number; share: number; due: Candidate[]; taken: number };
-
-/** Every tenth message of a queue is the one due longest, so that bulk never starves. */
-const OLDEST_EVERY = 10;
-/** Claims of a queue beyond its connections: composed ahead, so that a connection never waits. */
-const AHEAD = 2;
-/** Messages refused for the limit in one transaction. */
-const REJECTED_AT_ONCE = 200;
+/** Queues looked at beyond the free slots: some may have nothing for this dispatcher. */
+const SPARE_TURNS = 50;
+/** Messages to be sent alone that are looked at: the accounts of some may be held. */
+const SOLOS = 20;
 
 const READY = "SELECT key FROM queues WHERE ready_ms <= ? ORDER BY ready_ms LIMIT ?";
 const IMMEDIATE = "SELECT key FROM queues WHERE immediate_ms <= ? ORDER BY immediate_ms LIMIT ?";
 const ANY_READY = "SELECT 1 FROM queues WHERE ready_ms <= ? LIMIT 1";
 const NEXT_READY = "SELECT min(ready_ms) FROM queues WHERE ready_ms IS NOT NULL";
-const SOLO_DUE = "SELECT key, queue FROM messages WHERE state = 'solo' AND due_ms <= ? ORDER BY due_ms LIMIT 1";
-const CANDIDATE =
-  "SELECT key, priority, bytes, recipient_count AS recipientCount, expires_ms AS expiresMs, report_ms AS reportMs FROM messages";
-const BEST = `${CANDIDATE} WHERE state = 'waiting' AND queue = ? AND priority = ? AND due_ms <= ? ORDER BY due_ms LIMIT ?`;
-const OLDEST = `${CANDIDATE} WHERE state = 'waiting' AND queue = ? AND due_ms <= ? ORDER BY due_ms LIMIT ?`;
-const BY_KEY = `${CANDIDATE} WHERE key = ?`;
+const SOLO_DUE = "SELECT key, queue FROM messages WHERE state = 'solo' AND due_ms <= ? ORDER BY due_ms LIMIT ?";
 const STANDS = "SELECT 1 FROM processes WHERE process = ?";
-const DISPATCHERS = "SELECT count(*) FROM processes WHERE kind = 'dispatcher'";
-const RESERVED =
-  "SELECT coalesce(sum(reserved) FILTER (WHERE process <> @process), 0) AS others, coalesce(sum(reserved) FILTER (WHERE process = @process), 0) AS mine " +
-  "FROM connections WHERE queue = @queue";
-const RESERVE =
-  "INSERT INTO connections (queue, process, reserved) VALUES (@queue, @process, @reserved) ON CONFLICT (queue, process) DO UPDATE SET reserved = excluded.reserved";
-const GIVE_BACK = "UPDATE connections SET reserved = min(reserved, @keep) WHERE queue = @queue AND process = @process";
 const MARK =
   "UPDATE messages SET state = 'claimed', process = @process, claim = claim + 1, " +
   // Waiting for a limit, a turn or a suspension does not age a message; waiting behind its account's fault does.
   "first_due_ms = CASE WHEN first_attempt_ms IS NULL AND NOT @faulty THEN @steadyMs ELSE first_due_ms END, " +
   "first_attempt_ms = coalesce(first_attempt_ms, @wallMs) WHERE key = @key";
-const LOAD = (db: Database) =>
-  `SELECT ${columnsOf(db, "messages", "m")}, p.payload AS payload, p.recipients AS envelope FROM messages m JOIN payloads p ON p.message = m.key WHERE m.key = ?`;
+const MARKED = (db: Database) => `SELECT ${columnsOf(db, "messages", "m")} FROM messages m WHERE m.key = ?`;
+const PAYLOAD = "SELECT payload, recipients AS envelope FROM payloads WHERE message = ?";
 
 /** Whether a claim would find something. A read. */
 export function anyReady(db: Database, steadyMs: number): boolean {
   checkSchema(db);
-  return statement(db, ANY_READY).get(steadyMs) !== undefined || statement(db, SOLO_DUE).get(steadyMs) !== undefined;
+  return statement(db, ANY_READY).get(steadyMs) !== undefined || statement(db, SOLO_DUE).get(steadyMs, 1) !== undefined;
 }
 
 export function nextReadyMs(db: Database): number | null {
   return statement<number | null>(db, NEXT_READY).pluck().get() ?? null;
 }
 
-export function claimDue(tx: Tx, request: ClaimRequest): ClaimAnswer {
-  checkSchema(tx.db);
-  if (!statement(tx.db, STANDS).get(request.process)) return { kind: "lost" };
-  if (tx.service().active === 0) return { kind: "suspended" };
+export type ClaimMade =
+  | Exclude<ClaimAnswer, { kind: "claimed" }>
+  | { kind: "claimed"; taken: Taken[]; soloWaiting: boolean };
 
-  const solo = statement<{ key: number; queue: number }>(tx.db, SOLO_DUE).get(tx.now.steadyMs);
-  if (solo) {
-    const turn = beginTurn(tx, tx.queue(solo.queue), request);
-    if (turn.room > 0) {
-      if (request.held.size > 0) return { kind: "claimed", claims: [], soloWaiting: true };
-      const claim = take(tx, turn, statement<Candidate>(tx.db, BY_KEY).get(solo.key)!, request.process, true);
-      endTurn(tx, turn, request);
-      return { kind: "claimed", claims: [claim], soloWaiting: false };
-    }
+export function claimDue(tx: Tx, request: ClaimRequest): ClaimMade {
+  checkSchema(tx.db);
+  if (!stands(tx, request.process)) return { kind: "lost" };
+  if (tx.service().active === 0) return { kind: "suspended" };
+  return claimSolo(tx, request) ?? { kind: "claimed", taken: takeTurns(tx, request), soloWaiting: false };
+}
+
+/** Reads what the claimed messages say. */
+export function loadClaims(db: Database, taken: Taken[]): Claim[] {
+  return taken.map(({ outcomes, ...claim }) => {
+    const { payload, envelope } = statement<{ payload: string; envelope: string }>(db, PAYLOAD).get(claim.messageKey)!;
+    return { ...claim, recipients: recipientsOf(outcomes, envelope), payload: JSON.parse(payload) };
+  });
+}
+
+function stands(tx: Tx, process: number): boolean {
+  return statement(tx.db, STANDS).get(process) !== undefined;
+}
+
+// ---------------------------------------------------------------- alone
+
+/** A message that has taken dispatchers down goes alone: one dispatcher makes itself free for it, the others go on. */
+function claimSolo(tx: Tx, request: ClaimRequest): ClaimMade | null {
+  const service = tx.service();
+  const turn = soloTurn(tx, request);
+  if (!turn) {
+    if (service.soloProcess === request.process) service.soloProcess = null;
+    return null;
   }
-  return { kind: "claimed", claims: takeTurns(tx, request), soloWaiting: false };
+  if (service.soloProcess !== null && service.soloProcess !== request.process && stands(tx, service.soloProcess))
+    return null;
+  if (request.held.size > 0) {
+    service.soloProcess = request.process;
+    return { kind: "claimed", taken: [], soloWaiting: true };
+  }
+  service.soloProcess = null;
+  const [only] = turn.due;
+  const taken = [take(tx, turn, only!, request.process, true)];
+  return { kind: "claimed", taken: reserved(taken, turn, endTurn(tx, turn, request)), soloWaiting: false };
+}
+
+function soloTurn(tx: Tx, request: ClaimRequest): Turn | null {
+  for (const { key, queue } of statement<{ key: number; queue: number }>(tx.db, SOLO_DUE).all(tx.now.steadyMs, SOLOS)) {
+    const turn = beginTurn(tx, tx.queue(queue), { ...request, held: new Map() });
+    if (turn.room > 0) return { ...turn, due: [candidate(tx, key)] };
+  }
+  return null;
 }
 
 // ---------------------------------------------------------------- turns between queues
 
-function takeTurns(tx: Tx, request: ClaimRequest): Claim[] {
+function takeTurns(tx: Tx, request: ClaimRequest): Taken[] {
   const turns = new Map<number, Turn>();
   const immediate = openTurns(tx, IMMEDIATE, request, turns);
   const ready = openTurns(tx, READY, request, turns);
@@ -91,28 +109,30 @@ function takeTurns(tx: Tx, request: ClaimRequest): Claim[] {
     turn.due = dueInOrder(tx, turn);
   }
 
-  const claims: Claim[] = [];
+  const taken: Taken[] = [];
+  const service = tx.service();
   let bytes = request.bytes;
-  let urgentLast = false;
-  while (claims.length < request.slots) {
-    // Immediate mail goes first, but never twice running while others wait.
-    const line: Turn[] = !urgentLast && immediate.length > 0 ? immediate : ready.length > 0 ? ready : immediate;
+  while (taken.length < request.slots) {
+    // Immediate mail goes first, but never twice running while others wait, from one claim to the next either.
+    const line: Turn[] = !service.urgentLast && immediate.length > 0 ? immediate : ready.length > 0 ? ready : immediate;
     const turn = line.shift();
     if (!turn) break;
-    const candidate = nextOf(tx, turn);
-    if (!candidate) continue;
-    if (candidate.bytes > bytes && (claims.length > 0 || request.held.size > 0)) break;
-    bytes -= candidate.bytes;
-    urgentLast = line === immediate;
-    claims.push(take(tx, turn, candidate, request.process, false));
+    const next = nextOf(tx, turn);
+    // What does not fit into memory now waits until something has landed; the other queues go on.
+    if (!next || (next.bytes > bytes && (taken.length > 0 || request.held.size > 0))) continue;
+    bytes -= next.bytes;
+    service.urgentLast = line === immediate ? 1 : 0;
+    taken.push(take(tx, turn, next, request.process, false));
     if (line === ready || turn.due[0]?.priority === 0) line.push(turn);
   }
-  for (const turn of turns.values()) if (turn.taken > 0) endTurn(tx, turn, request);
-  return claims;
+  const served = [...turns.values()].filter((turn) => turn.taken > 0);
+  return served.reduce((all, turn) => reserved(all, turn, endTurn(tx, turn, request)), taken);
 }
 
 function openTurns(tx: Tx, sql: string, request: ClaimRequest, turns: Map<number, Turn>): Turn[] {
-  const keys = statement<number>(tx.db, sql).pluck().all(tx.now.steadyMs, request.slots);
+  const keys = statement<number>(tx.db, sql)
+    .pluck()
+    .all(tx.now.steadyMs, request.slots + SPARE_TURNS);
   return keys.map((key) => {
     const turn = turns.get(key) ?? beginTurn(tx, tx.queue(key), request);
     turns.set(key, turn);
@@ -130,113 +150,20 @@ function fairShare(request: ClaimRequest, waiting: number): (mine: number) => nu
   };
 }
 
-/** What limits, connections, a hold and the batch size leave to this queue now. */
-function beginTurn(tx: Tx, queue: Queue, request: ClaimRequest): Turn {
-  const turn: Turn = { queue, room: 0, recipients: 0, share: 0, due: [], taken: 0 };
-  const { account } = queue;
-  if (!account || isHeld(queue, tx.now.steadyMs)) return turn;
-
-  const limits = roomFor(tx.db, queue, tx.now.steadyMs);
-  if (Math.min(limits.messages, limits.recipients) <= 0) {
-    if (account.limitBehavior === "reject") rejectDue(tx, queue);
-    return turn;
-  }
-  const most = account.maxConnections ?? request.maxConnectionsPerAccount;
-  queue.capacity = most * AHEAD;
-  turn.share = connectionShare(tx, queue.key, request.process, most);
-  turn.recipients = limits.recipients;
-  turn.room = Math.min(
-    limits.messages,
-    turn.share * AHEAD - (request.held.get(queue.key) ?? 0),
-    queue.capacity - queue.inFlight,
-    account.batchSize ?? Number.POSITIVE_INFINITY,
-    queue.holdFailures > 0 ? 1 - queue.inFlight : Number.POSITIVE_INFINITY,
-    request.slots,
-  );
-  return turn;
-}
-
-function isHeld(queue: Queue, steadyMs: number): boolean {
-  return queue.heldBy !== null && (queue.holdUntilMs === null || queue.holdUntilMs > steadyMs);
-}
-
-/** An even part of the account's connections, less what other dispatchers have reserved beyond theirs. */
-function connectionShare(tx: Tx, queue: number, process: number, most: number): number {
-  const dispatchers = statement<number>(tx.db, DISPATCHERS).pluck().get()!;
-  const { others } = statement<{ others: number }>(tx.db, RESERVED).get({ queue, process })!;
-  return Math.max(0, Math.min(Math.ceil(most / Math.max(1, dispatchers)), most - others));
-}
-
-function rejectDue(tx: Tx, queue: Queue): void {
-  for (const row of statement<Candidate>(tx.db, OLDEST).all(queue.key, tx.now.steadyMs, REJECTED_AT_ONCE)) {
-    endWaiting(tx, row, queue, "rate limit exceeded");
-    queue.rateLimited += 1;
-  }
-}
-
-// ---------------------------------------------------------------- order within a queue
-
-function dueInOrder(tx: Tx, turn: Turn): Candidate[] {
-  const { queue, room } = turn;
-  if (room <= 0) return [];
-  const best: Candidate[] = [];
-  for (let priority = 0; priority <= 3 && best.length < room; priority++) {
-    best.push(...statement<Candidate>(tx.db, BEST).all(queue.key, priority, tx.now.steadyMs, room - best.length));
-  }
-  const position = queue.claims % OLDEST_EVERY;
-  const oldestWanted = Math.floor((position + room) / OLDEST_EVERY);
-  if (oldestWanted === 0 || best.length < room) return best; // all that is due is taken anyway
-  const oldest = statement<Candidate>(tx.db, OLDEST).all(queue.key, tx.now.steadyMs, room);
-
-  const order = new Set<Candidate["key"]>();
-  const byKey = new Map([...oldest, ...best].map((candidate) => [candidate.key, candidate]));
-  for (let i = 0; order.size < room; i++) {
-    const line = (position + i) % OLDEST_EVERY === OLDEST_EVERY - 1 ? oldest : best;
-    while (line.length > 0 && order.has(line[0]!.key)) line.shift();
-    const next = line.shift();
-    if (next) order.add(next.key);
-    else if (line === best) break;
-  }
-  return [...order].map((key) => byKey.get(key)!);
-}
-
-/** The next message of the queue that may go; ends on the way what is not worth sending or could never be. */
-function nextOf(tx: Tx, turn: Turn): Candidate | null {
-  while (turn.room > 0) {
-    const candidate = turn.due.shift();
-    if (!candidate) return null;
-    if (candidate.expiresMs !== null && candidate.expiresMs <= tx.now.wallMs) {
-      endWaiting(tx, candidate, turn.queue, "expired");
-    } else if (candidate.recipientCount > (turn.queue.account!.limits.recipientsPerDay ?? Number.POSITIVE_INFINITY)) {
-      endWaiting(
-        tx,
-        candidate,
-        turn.queue,
-        `rate limit exceeded: ${candidate.recipientCount} recipients in one message`,
-      );
-      turn.queue.rateLimited += 1;
-    } else if (candidate.recipientCount > turn.recipients) {
-      turn.queue.nextRecipients = candidate.recipientCount;
-      return null;
-    } else return candidate;
-  }
-  return null;
-}
-
 // ---------------------------------------------------------------- marking
 
-function take(tx: Tx, turn: Turn, candidate: Candidate, process: number, solo: boolean): Claim {
+function take(tx: Tx, turn: Turn, { key, recipientCount }: Candidate, process: number, solo: boolean): Taken {
   const { queue } = turn;
-  statement(tx.db, MARK).run({ key: candidate.key, process, faulty: queue.holdFailures > 0 ? 1 : 0, ...tx.now });
+  statement(tx.db, MARK).run({ key, process, faulty: queue.holdFailures > 0 ? 1 : 0, ...tx.now });
   turn.taken += 1;
   turn.room -= 1;
-  turn.recipients -= candidate.recipientCount;
+  turn.recipients -= recipientCount;
   queue.nextRecipients = 1;
   queue.claims += 1;
   queue.inFlight += 1;
-  queue.inFlightRecipients += candidate.recipientCount;
+  queue.inFlightRecipients += recipientCount;
 
-  const row = statement<MessageRow & { payload: string; envelope: string }>(tx.db, LOAD).get(candidate.key)!;
+  const row = statement<MessageRow>(tx.db, MARKED).get(key)!;
   return {
     messageKey: row.key,
     claim: row.claim,
@@ -244,6 +171,7 @@ function take(tx: Tx, turn: Turn, candidate: Candidate, process: number, solo: b
     accountKey: queue.key,
     account: queue.account!,
     connectionShare: turn.share,
+    reservedConnections: 0, // known when the turn ends
     priority: row.priority as Claim["priority"],
     attempts: row.attempts,
     solo,
@@ -253,26 +181,12 @@ function take(tx: Tx, turn: Turn, candidate: Candidate, process: number, solo: b
     expiresMs: row.expiresMs,
     onAmbiguous: row.onAmbiguous as Claim["onAmbiguous"],
     messageId: row.messageId,
-    recipients: recipientsOf(row.recipients, row.envelope),
-    payload: JSON.parse(row.payload),
+    outcomes: row.recipients,
     contentBytes: row.contentBytes,
     bytes: row.bytes,
   };
 }
 
-/** The queue goes to the end of the line, and the connections this process may open for it are its own until given back. */
-function endTurn(tx: Tx, turn: Turn, request: ClaimRequest): void {
-  const { queue } = turn;
-  queue.servedMs = tx.now.steadyMs;
-  if (blockedBy(tx, queue)) queue.rateLimited += 1;
-  const key = { queue: queue.key, process: request.process };
-  const { mine } = statement<{ mine: number }>(tx.db, RESERVED).get(key)!;
-  const wanted = Math.min(turn.share, (request.held.get(queue.key) ?? 0) + turn.taken);
-  if (wanted > mine) statement(tx.db, RESERVE).run({ ...key, reserved: wanted });
-}
-
-/** Never more than before: what is left is free for other dispatchers. */
-export function giveBackConnections(tx: Tx, process: number, queueKey: number, keep: number): void {
-  statement(tx.db, GIVE_BACK).run({ process, queue: queueKey, keep });
-  tx.queue(queueKey); // others may claim now: its row is worked out anew, and they wake
+function reserved(taken: Taken[], turn: Turn, reservedConnections: number): Taken[] {
+  return taken.map((one) => (one.accountKey === turn.queue.key ? { ...one, reservedConnections } : one));
 }

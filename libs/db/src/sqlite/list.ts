@@ -1,9 +1,10 @@
+import { setImmediate as nextTurn } from "node:timers/promises";
 import type { Priority } from "@async-mail/domain/message";
 import { type Instant, toWallMs } from "@async-mail/domain/time";
 import type { Database } from "better-sqlite3";
 import type { HistoryEntry, ListPosition, MessageFilter, MessageRecord, MessageStatus } from "../store.ts";
 import { type MessageRow, recipientsOf } from "./message-row.ts";
-import { loadQueue, type Queue } from "./queue-row.ts";
+import { isHeld, loadQueue, type Queue } from "./queue-row.ts";
 import { columnsOf, statement } from "./statement.ts";
 
 /** Rows looked at in one go: a rare filter over a large table must not stop the event loop. */
@@ -44,6 +45,7 @@ export async function readPage(
     }
     if (scanned.length < step) return { records, next: null };
     position = scanned.at(-1)!;
+    await nextTurn(); // a rare filter over a large table is many steps
   }
 }
 
@@ -114,7 +116,7 @@ function waitingFor(row: MessageRow, queue: Queue, active: boolean, now: Instant
   if (row.state === "claimed") return { reason: "being sent", untilMs: null };
   if (!active) return { reason: "suspended", untilMs: null };
   const wall = (steadyMs: number | null) => (steadyMs === null ? null : toWallMs(steadyMs, now));
-  if (queue.heldBy !== null && (queue.holdUntilMs === null || queue.holdUntilMs > now.steadyMs)) {
+  if (isHeld(queue, now.steadyMs)) {
     return { reason: `account held: ${queue.holdReason}`, untilMs: wall(queue.holdUntilMs) };
   }
   if (row.dueMs > now.steadyMs) return { reason: row.deferredReason ?? "scheduled", untilMs: wall(row.dueMs) };

@@ -1,17 +1,17 @@
 import { DEFAULT_ACCOUNT_ID } from "@async-mail/domain/account";
 import type { Message } from "@async-mail/domain/message";
-import { type Instant, toSteadyMs } from "@async-mail/domain/time";
+import { toSteadyMs } from "@async-mail/domain/time";
 import type { MessageStore } from "../store.ts";
 import type { Engine } from "./engine.ts";
 import { readMessage, readPage } from "./list.ts";
 import { deleteMessage, type MessageRow } from "./message-row.ts";
-import { purgeFinal } from "./purge.ts";
+import { anyToPurge, MOST_BYTES, purgeFinal } from "./purge.ts";
 import { statement } from "./statement.ts";
 import type { Tx } from "./tx.ts";
+import { NO_TIME } from "./writer.ts";
 
-/** One transaction stores so many messages, or so many bytes: others wait for the lock meanwhile. */
+/** One transaction stores so many messages, or MOST_BYTES: others wait for the lock meanwhile. */
 const MOST_MESSAGES = 250;
-const MOST_BYTES = 8 * 1024 * 1024;
 
 type Enqueued = Awaited<ReturnType<MessageStore["enqueue"]>>[number];
 type Found = Pick<MessageRow, "key" | "queue" | "state" | "reportMs">;
@@ -28,7 +28,7 @@ const AFRESH =
   "state = 'waiting', error = NULL, error_ms = NULL, ended_ms = NULL, lost_claims = 0, attempts = 0, first_attempt_ms = NULL, " +
   "recipients = NULL, smtp_response = NULL, report_ms = NULL, report_tries = 0, reported_classes = 0, reported_ms = NULL, updated_ms = @wallMs, seq = @seq";
 const RESUBMIT =
-  `UPDATE messages SET ${AFRESH}, account_id = @accountId, queue = @queue, priority = @priority, bytes = @bytes, content_bytes = @contentBytes, ` +
+  `UPDATE messages SET ${AFRESH}, created_ms = @wallMs, account_id = @accountId, queue = @queue, priority = @priority, bytes = @bytes, content_bytes = @contentBytes, ` +
   "recipient_count = @recipientCount, on_ambiguous = @onAmbiguous, expires_ms = @expiresMs, first_due_ms = @dueMs, due_ms = @dueMs, " +
   "deferred_ms = @deferredMs, deferred_reason = NULL WHERE key = @key";
 const RETRY =
@@ -53,7 +53,7 @@ export function messageStore({ db, writer }: Engine): MessageStore {
     async remove(ids) {
       const answer = { removed: 0, notFound: [] as string[], inFlight: [] as string[] };
       for (const some of slices(ids, MOST_MESSAGES)) {
-        const outcomes = await writer.write(NEVER, (tx) => some.map((id) => remove(tx, id)));
+        const outcomes = await writer.write(NO_TIME, (tx) => some.map((id) => remove(tx, id)));
         outcomes.forEach((outcome, i) => {
           if (outcome === "removed") answer.removed += 1;
           else answer[outcome].push(some[i]!);
@@ -76,11 +76,10 @@ export function messageStore({ db, writer }: Engine): MessageStore {
 
     async cleanup(before) {
       let removed = 0;
-      for (;;) {
-        const some = await writer.write(NEVER, (tx) => purgeFinal(tx, before, MOST_MESSAGES));
-        removed += some;
-        if (some < MOST_MESSAGES) return removed;
+      while (await writer.read(() => anyToPurge(db, before))) {
+        removed += await writer.write(NO_TIME, (tx) => purgeFinal(tx, before, MOST_MESSAGES));
       }
+      return removed;
     },
 
     newestKey: () => writer.read(() => statement<number | null>(db, NEWEST).pluck().get() ?? 0),
@@ -89,13 +88,10 @@ export function messageStore({ db, writer }: Engine): MessageStore {
   };
 }
 
-/** For works that take no note of the time. */
-const NEVER: Instant = { wallMs: 0, steadyMs: 0 };
-
 function enqueue(tx: Tx, message: Message): Enqueued {
   const queue = tx.queueOf(message.accountId ?? DEFAULT_ACCOUNT_ID);
   if (!queue?.account) return message.accountId === null ? "missing account configuration" : "account not found";
-  const columns = columnsOf(tx, message, queue.key);
+  const columns = bindingsOf(tx, message, queue.key);
   const inserted = statement(tx.db, INSERT).run(columns);
   if (inserted.changes === 1) {
     storePayload(tx, Number(inserted.lastInsertRowid), message);
@@ -112,7 +108,7 @@ function enqueue(tx: Tx, message: Message): Enqueued {
   return "queued";
 }
 
-function columnsOf(tx: Tx, message: Message, queue: number) {
+function bindingsOf(tx: Tx, message: Message, queue: number) {
   const { wallMs, steadyMs } = tx.now;
   const scheduled = message.deferredMs !== null && message.deferredMs > wallMs ? message.deferredMs : null;
   return {
@@ -151,7 +147,8 @@ function remove(tx: Tx, id: string): "removed" | "notFound" | "inFlight" {
 function retry(tx: Tx, id: string): "retried" | "notFound" | "notFailed" {
   const found = statement<Found>(tx.db, FIND).get(id);
   if (!found) return "notFound";
-  if (found.state !== "error") return "notFailed";
+  // Without its account it would only wait for ever.
+  if (found.state !== "error" || !tx.queue(found.queue).account) return "notFailed";
   unreport(tx, found);
   statement(tx.db, RETRY).run({ key: found.key, seq: tx.nextSeq(), ...tx.now });
   tx.queue(found.queue).pending += 1;

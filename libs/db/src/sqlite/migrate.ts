@@ -19,8 +19,7 @@ const OLD_TABLES = ["pending_messages", "deferred_messages", "queued_messages", 
  */
 export function migrate(db: Database): void {
   const version = schemaVersion(db);
-  if (version === 0) refuseForeignTables(db);
-  checkSchema(db);
+  refuseOthers(db);
   for (const step of MIGRATIONS.slice(version)) {
     for (const sql of step.sql) db.exec(sql);
   }
@@ -28,6 +27,12 @@ export function migrate(db: Database): void {
     db.pragma(`user_version = ${MIGRATIONS.length}`);
     db.pragma(`application_id = ${APPLICATION_ID}`);
   }
+}
+
+/** Throws StorageRefused when the file is another program's, or a newer one's of ours. Reads only. */
+export function refuseOthers(db: Database): void {
+  if (schemaVersion(db) === 0) refuseForeignTables(db);
+  checkSchema(db);
 }
 
 /** Throws StorageRefused when a newer program has changed the file's schema. Cheap enough for every claim. */

@@ -7,7 +7,7 @@ import { asStorageError, isBusy } from "./errors.ts";
 import { prepareFile } from "./file.ts";
 import { housekeepingStore } from "./housekeeping.ts";
 import { messageStore } from "./messages.ts";
-import { migrate } from "./migrate.ts";
+import { migrate, refuseOthers } from "./migrate.ts";
 import { processStore } from "./processes.ts";
 import { queueStore } from "./queue.ts";
 import { reportStore } from "./reports.ts";
@@ -49,7 +49,7 @@ export async function openStore(options: OpenOptions): Promise<Store & { steadyO
       cause: error,
     });
   }
-  const db = new Database(options.path, { timeout: LOCK_MS });
+  const db = await openFile(options.path);
   try {
     await untilUnlocked(() => db.pragma("journal_mode = WAL"));
     db.pragma(`synchronous = ${options.synchronous === "full" ? "FULL" : "NORMAL"}`);
@@ -61,6 +61,23 @@ export async function openStore(options: OpenOptions): Promise<Store & { steadyO
     throw explained(asStorageError(error), options.path);
   }
   return createStore(db, { restMs: options.restMs ?? 0 });
+}
+
+/** Looks before it touches: what is refused stays as it was, to the byte. */
+async function openFile(path: string): Promise<Database.Database> {
+  try {
+    await untilUnlocked(() => {
+      const reader = new Database(path, { readonly: true, timeout: LOCK_MS });
+      try {
+        refuseOthers(reader);
+      } finally {
+        reader.close();
+      }
+    });
+    return new Database(path, { timeout: LOCK_MS });
+  } catch (error) {
+    throw explained(asStorageError(error), path);
+  }
 }
 
 function prepareTables(db: Database.Database, { sandbox, boot, path }: OpenOptions): void {

@@ -3,11 +3,14 @@ import { deleteMessage, type MessageRow } from "./message-row.ts";
 import { statement } from "./statement.ts";
 import type { Tx } from "./tx.ts";
 
-const FINAL = "SELECT key, queue, state, report_ms AS reportMs FROM messages WHERE state IN ('sent', 'error')";
+/** Of messages deleted in one transaction: others wait for the lock meanwhile. */
+export const MOST_BYTES = 8 * 1024 * 1024;
+
+const FINAL = "SELECT key, queue, state, bytes, report_ms AS reportMs FROM messages WHERE state IN ('sent', 'error')";
 const REPORTED = `${FINAL} AND reported_ms < ? ORDER BY reported_ms LIMIT ?`;
 const UNREPORTED = `${FINAL} AND reported_ms IS NULL AND ended_ms < ? ORDER BY ended_ms LIMIT ?`;
 
-type Row = Pick<MessageRow, "key" | "queue" | "state" | "reportMs">;
+type Row = Pick<MessageRow, "key" | "queue" | "state" | "bytes" | "reportMs">;
 
 type Before = { reportedBeforeMs: number; endedBeforeMs: number | null };
 
@@ -22,6 +25,13 @@ export function purgeFinal(tx: Tx, before: Before, limit: number): number {
   if (before.endedBeforeMs !== null) {
     rows.push(...statement<Row>(tx.db, UNREPORTED).all(before.endedBeforeMs, limit - rows.length));
   }
-  for (const row of rows) deleteMessage(tx, row);
-  return rows.length;
+  let bytes = 0;
+  let purged = 0;
+  for (const row of rows) {
+    deleteMessage(tx, row);
+    purged += 1;
+    bytes += row.bytes;
+    if (bytes > MOST_BYTES) break;
+  }
+  return purged;
 }

@@ -78,6 +78,11 @@ export function saveQueue(db: Database, queue: Queue): void {
   if (names.some((name) => before[name] !== row[name])) statement(db, UPDATE).run(row);
 }
 
+/** Nothing may be claimed from it now, by a fault or an operator. */
+export function isHeld(queue: Pick<Queue, "heldBy" | "holdUntilMs">, steadyMs: number): boolean {
+  return queue.heldBy !== null && (queue.holdUntilMs === null || queue.holdUntilMs > steadyMs);
+}
+
 /** Works out anew when the queue may next be claimed from. Called once for each queue a transaction touched. */
 export function refreshQueue(tx: Tx, queue: Queue): void {
   const open = opensAt(tx, queue);

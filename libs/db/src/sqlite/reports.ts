@@ -1,5 +1,4 @@
 import type { DeferralClass } from "@async-mail/domain/outcome";
-import type { Instant } from "@async-mail/domain/time";
 import type { Database } from "better-sqlite3";
 import type { ClientState, ReportRef, ReportRow, ReportStore } from "../store.ts";
 import type { Engine } from "./engine.ts";
@@ -7,6 +6,7 @@ import { deleteMessage, type MessageRow, recipientsOf } from "./message-row.ts";
 import { CLASS_BIT } from "./settle.ts";
 import { columnsOf, statement } from "./statement.ts";
 import { TENANT, type Tx } from "./tx.ts";
+import { NO_TIME } from "./writer.ts";
 
 const DUE = (db: Database) =>
   `SELECT ${columnsOf(db, "messages", "m")}, p.recipients AS envelope FROM messages m JOIN payloads p ON p.message = m.key ` +
@@ -27,8 +27,6 @@ const CLIENT = (db: Database) => `SELECT ${columnsOf(db, "clients", "c")} FROM c
 const SAVE_CLIENT =
   "INSERT INTO clients (tenant_id, last_call_ms, quiet_until_ms, last_run_now) VALUES (@tenantId, @lastCallMs, @quietUntilMs, @lastRunNow) " +
   "ON CONFLICT (tenant_id) DO UPDATE SET last_call_ms = excluded.last_call_ms, quiet_until_ms = excluded.quiet_until_ms, last_run_now = excluded.last_run_now";
-
-const NO_TIME: Instant = { wallMs: 0, steadyMs: 0 };
 
 export function reportStore({ db, writer }: Engine): ReportStore {
   return {

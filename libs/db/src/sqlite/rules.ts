@@ -1,10 +1,10 @@
 import type { Rule } from "@async-mail/domain/schedule";
-import type { Instant } from "@async-mail/domain/time";
 import type { Database } from "better-sqlite3";
 import type { RuleStore } from "../store.ts";
 import type { Engine } from "./engine.ts";
 import { columnsOf, statement } from "./statement.ts";
 import type { Tx } from "./tx.ts";
+import { NO_TIME } from "./writer.ts";
 
 /** As SQLite gives it: booleans are 0 and 1, days a JSON list. */
 type RuleRow = Omit<Rule, "enabled" | "crossMidnight" | "days"> & {
@@ -19,9 +19,6 @@ const ADD =
   "SELECT @name, @enabled, coalesce(max(priority), 0) + 1, @days, @startHour, @endHour, @crossMidnight, @intervalMinutes FROM rules";
 const ENABLE = "UPDATE rules SET enabled = ? WHERE id = ?";
 const REMOVE = "DELETE FROM rules WHERE id = ?";
-
-/** For works that take no note of the time. */
-const NO_TIME: Instant = { wallMs: 0, steadyMs: 0 };
 
 export function ruleStore({ db, writer }: Engine): RuleStore {
   return {

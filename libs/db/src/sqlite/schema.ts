@@ -290,6 +290,10 @@ export const service = sqliteTable(
     seq: integer("seq").notNull(),
     runNow: integer("run_now").notNull(),
     reportsWaiting: integer("reports_waiting").notNull(),
+    /** The last slot given was an immediate message's. */
+    urgentLast: integer("urgent_last", { mode: "boolean" }).notNull().default(false),
+    /** The dispatcher that makes itself free for a message to be sent alone. */
+    soloProcess: integer("solo_process"),
     /** The boot under which `steady_offset_ms` turns the machine's monotonic clock into steady time. */
     bootId: text("boot_id").notNull(),
     steadyOffsetMs: integer("steady_offset_ms").notNull(),

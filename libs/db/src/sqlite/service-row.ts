@@ -10,6 +10,8 @@ export type ServiceRow = {
   seq: number;
   runNow: number;
   reportsWaiting: number;
+  urgentLast: number;
+  soloProcess: number | null;
   bootId: string;
   steadyOffsetMs: number;
   steadySeenMs: number;

@@ -2,15 +2,14 @@ import { statSync } from "node:fs";
 import type { Instant } from "@async-mail/domain/time";
 import type { Database } from "better-sqlite3";
 import type { ProcessKind, ServiceCounts, ServiceStore } from "../store.ts";
+import { stateOf } from "./accounts.ts";
 import type { Engine } from "./engine.ts";
 import { leftOf } from "./limits.ts";
 import { checkSchema } from "./migrate.ts";
 import { loadQueue, type Queue } from "./queue-row.ts";
 import { loadService } from "./service-row.ts";
 import { statement } from "./statement.ts";
-
-/** For works that take no note of the time. */
-const NO_TIME: Instant = { wallMs: 0, steadyMs: 0 };
+import { NO_TIME } from "./writer.ts";
 
 const PENDING = "SELECT coalesce(sum(pending), 0) FROM queues";
 const QUEUES = "SELECT key FROM queues ORDER BY key";
@@ -77,7 +76,7 @@ function counts(db: Database, now: Instant): ServiceCounts {
       errors: queue.errors,
       deferred: queue.deferred,
       rateLimited: queue.rateLimited,
-      held: queue.heldBy !== null,
+      held: stateOf(queue, now).state === "held",
       left: leftOf(db, queue, now.steadyMs),
     })),
     reportsWaiting: loadService(db).reportsWaiting,

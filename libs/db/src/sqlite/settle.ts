@@ -1,12 +1,13 @@
 import { DEFAULT_ACCOUNT_ID } from "@async-mail/domain/account";
 import { holdDelayMs } from "@async-mail/domain/backoff";
-import type { DeferralClass, Outcome, Recipient } from "@async-mail/domain/outcome";
+import type { DeferralClass, FinalOutcome, Outcome, Recipient } from "@async-mail/domain/outcome";
 import { toWallMs } from "@async-mail/domain/time";
 import type { Database } from "better-sqlite3";
 import type { ClaimRef, Settled } from "../store.ts";
+import { ended, finish } from "./finish.ts";
 import { countSend } from "./limits.ts";
 import type { MessageRow } from "./message-row.ts";
-import type { Queue } from "./queue-row.ts";
+import { isHeld, type Queue } from "./queue-row.ts";
 import { columnsOf, statement } from "./statement.ts";
 import type { Tx } from "./tx.ts";
 
@@ -23,15 +24,14 @@ const CLAIMED = (db: Database) =>
   `SELECT ${columnsOf(db, "messages", "m")} FROM messages m WHERE m.key = ? AND m.claim = ? AND m.state = 'claimed'`;
 const CLAIMED_BY = (db: Database) =>
   `SELECT ${columnsOf(db, "messages", "m")} FROM messages m WHERE m.process = ? AND m.state = 'claimed'`;
-const FINISH =
-  "UPDATE messages SET state = @state, process = NULL, sent_ms = @sentMs, error_ms = @errorMs, ended_ms = @wallMs, error = @error, " +
-  "deferred_ms = NULL, deferred_reason = NULL, attempts = @attempts, recipients = @recipients, smtp_response = @response, " +
-  "updated_ms = @wallMs, seq = @seq, report_ms = @steadyMs, report_tries = 0, reported_ms = NULL WHERE key = @key";
 const DEFER =
   "UPDATE messages SET state = 'waiting', process = NULL, due_ms = @dueMs, deferred_ms = @deferredMs, deferred_reason = @reason, " +
   "attempts = @attempts, recipients = coalesce(@recipients, recipients), recipient_count = @recipientCount, smtp_response = coalesce(@response, smtp_response), " +
   "updated_ms = @wallMs, seq = @seq, report_ms = @reportMs, report_tries = 0, reported_ms = NULL WHERE key = @key";
-const PUT_BACK = "UPDATE messages SET state = @state, process = NULL, lost_claims = @lostClaims WHERE key = @key";
+/** Of an attempt that never began there is no moment to remember: a later one gives the Date. */
+const PUT_BACK =
+  "UPDATE messages SET state = @state, process = NULL, lost_claims = @lostClaims, " +
+  "first_attempt_ms = CASE WHEN attempts = 0 AND NOT @begun THEN NULL ELSE first_attempt_ms END WHERE key = @key";
 const REMEMBER =
   "INSERT INTO history (message, claim, at_ms, outcome, code, response, until_ms) VALUES (@message, @claim, @atMs, @outcome, @code, @response, @untilMs)";
 
@@ -41,20 +41,15 @@ export function settle(tx: Tx, ref: ClaimRef, outcome: Outcome): Settled {
   const queue = tx.queue(row.queue);
   leaveFlight(queue, row);
   if (sawServer(outcome)) countSend(tx, queue, row.recipientCount);
-  if (isDeleted(queue) && outcome.kind !== "sent" && outcome.kind !== "error") {
-    finish(tx, row, queue, "error", {
-      error: "account deleted",
-      recipients: known(row),
-      mailFromSent: sawServer(outcome),
-    });
+  if (isDeleted(queue) && !isFinal(outcome)) {
+    finish(tx, row, queue, ended(tx, row, "account deleted", sawServer(outcome)));
     return { written: true, held: null, released: false };
   }
   switch (outcome.kind) {
     case "sent":
-      finish(tx, row, queue, "sent", outcome);
-      break;
     case "error":
-      finish(tx, row, queue, "error", outcome);
+      finish(tx, row, queue, outcome);
+      remember(tx, row, nameOf(outcome), outcome.code, outcome.response ?? errorOf(outcome), null);
       break;
     case "deferred":
       defer(tx, row, queue, outcome);
@@ -62,19 +57,29 @@ export function settle(tx: Tx, ref: ClaimRef, outcome: Outcome): Settled {
     case "held":
       return { written: true, held: hold(tx, row, queue, outcome), released: false };
     case "given_back":
-      statement(tx.db, PUT_BACK).run({ key: row.key, state: backTo(row.lostClaims), lostClaims: row.lostClaims });
+      putBack(tx, row, row.lostClaims, outcome.mailFromSent);
       return { written: true, held: null, released: false };
   }
   return { written: true, held: null, released: sawServer(outcome) && endFaultHold(queue) };
 }
 
+function isFinal(outcome: Outcome): outcome is FinalOutcome {
+  return outcome.kind === "sent" || outcome.kind === "error";
+}
+
+/** The outcome's name in the history. */
+function nameOf(outcome: FinalOutcome | Extract<Outcome, { kind: "deferred" }>): string {
+  if ("ambiguous" in outcome && outcome.ambiguous) return "ambiguous";
+  return outcome.kind === "deferred" ? `deferred: ${outcome.class}` : outcome.kind;
+}
+
+function errorOf(outcome: FinalOutcome): string | undefined {
+  return outcome.kind === "error" ? outcome.error : undefined;
+}
+
 /** What was being sent when its account was deleted may finish, but not wait again. */
 function isDeleted(queue: Queue): boolean {
   return queue.account === null && queue.accountId !== DEFAULT_ACCOUNT_ID;
-}
-
-function known(row: MessageRow): Recipient[] {
-  return row.recipients === null ? [] : JSON.parse(row.recipients);
 }
 
 function leaveFlight(queue: Queue, row: MessageRow): void {
@@ -85,41 +90,11 @@ function leaveFlight(queue: Queue, row: MessageRow): void {
 /** Whether MAIL FROM was said: then the server counts it, and so do the limits. */
 function sawServer(outcome: Outcome): boolean {
   switch (outcome.kind) {
-    case "sent":
-      return true;
     case "deferred":
       return outcome.countsAttempt;
     default:
       return outcome.mailFromSent;
   }
-}
-
-function finish(
-  tx: Tx,
-  row: MessageRow,
-  queue: Queue,
-  state: "sent" | "error",
-  outcome: { error?: string; code?: number; response?: string; recipients: Recipient[]; mailFromSent?: boolean },
-): void {
-  const { wallMs, steadyMs } = tx.now;
-  statement(tx.db, FINISH).run({
-    key: row.key,
-    state,
-    wallMs,
-    steadyMs,
-    sentMs: state === "sent" ? wallMs : null,
-    errorMs: state === "error" ? wallMs : null,
-    error: outcome.error ?? null,
-    attempts: row.attempts + (outcome.mailFromSent === false ? 0 : 1),
-    recipients: JSON.stringify(outcome.recipients),
-    response: outcome.response ?? row.smtpResponse,
-    seq: tx.nextSeq(),
-  });
-  queue.pending -= 1;
-  if (state === "sent") queue.sent += 1;
-  else queue.errors += 1;
-  if (row.reportMs === null) tx.service().reportsWaiting += 1;
-  remember(tx, row, state, outcome.code, outcome.response ?? outcome.error, null);
 }
 
 function defer(tx: Tx, row: MessageRow, queue: Queue, outcome: Extract<Outcome, { kind: "deferred" }>): void {
@@ -135,7 +110,7 @@ function defer(tx: Tx, row: MessageRow, queue: Queue, outcome: Extract<Outcome, 
   remember(
     tx,
     row,
-    `deferred: ${outcome.class}`,
+    nameOf(outcome),
     outcome.code,
     outcome.response ?? outcome.reason,
     toWallMs(outcome.untilMs, tx.now),
@@ -144,7 +119,7 @@ function defer(tx: Tx, row: MessageRow, queue: Queue, outcome: Extract<Outcome, 
 
 /** The account's fault: it is held (once, however many attempts met the same fault), and this message waits with it. */
 function hold(tx: Tx, row: MessageRow, queue: Queue, outcome: Extract<Outcome, { kind: "held" }>): Settled["held"] {
-  const alreadyHeld = queue.heldBy !== null && (queue.holdUntilMs === null || queue.holdUntilMs > tx.now.steadyMs);
+  const alreadyHeld = isHeld(queue, tx.now.steadyMs);
   if (!alreadyHeld) {
     queue.heldSinceMs ??= tx.now.steadyMs;
     queue.holdFailures += 1;
@@ -153,6 +128,11 @@ function hold(tx: Tx, row: MessageRow, queue: Queue, outcome: Extract<Outcome, {
     queue.holdUntilMs = tx.now.steadyMs + holdDelayMs(queue.holdFailures);
   }
   const untilMs = queue.holdUntilMs ?? tx.now.steadyMs;
+  if (outcome.end) {
+    finish(tx, row, queue, outcome.end);
+    remember(tx, row, outcome.end.kind, outcome.code, outcome.response ?? outcome.reason, null);
+    return alreadyHeld ? null : { reason: outcome.reason, untilMs };
+  }
   // Due just after the others: the next probe is a different message.
   putOff(tx, row, {
     class: "held",
@@ -225,12 +205,17 @@ export function takeBack(tx: Tx, process: number, how: "given back" | "lost"): v
     if (how === "lost") countSend(tx, queue, row.recipientCount);
     if (lostClaims >= DIED_AFTER || isDeleted(queue)) {
       const error = isDeleted(queue) ? "account deleted" : `delivery attempt died ${DIED_AFTER} times`;
-      finish(tx, row, queue, "error", { error, recipients: known(row), mailFromSent: how === "lost" });
+      finish(tx, row, queue, ended(tx, row, error, how === "lost"));
+      remember(tx, row, "error", undefined, error, null);
       continue;
     }
-    statement(tx.db, PUT_BACK).run({ key: row.key, state: backTo(lostClaims), lostClaims });
+    putBack(tx, row, lostClaims, true);
     if (how === "lost") remember(tx, row, "lost", undefined, "the dispatcher was lost during the attempt", null);
   }
+}
+
+function putBack(tx: Tx, row: MessageRow, lostClaims: number, begun: boolean): void {
+  statement(tx.db, PUT_BACK).run({ key: row.key, state: backTo(lostClaims), lostClaims, begun: begun ? 1 : 0 });
 }
 
 function backTo(lostClaims: number): "solo" | "waiting" {

@@ -1,8 +1,8 @@
-import type { Instant } from "@async-mail/domain/time";
 import type { AccountStore } from "../store.ts";
 import type { Engine } from "./engine.ts";
 import { release } from "./settle.ts";
 import { statement } from "./statement.ts";
+import { NO_TIME } from "./writer.ts";
 
 type VerificationStore = Pick<
   AccountStore,
@@ -15,9 +15,6 @@ const DROP = "DELETE FROM verifications WHERE key = ?";
 const OPEN = "SELECT key, queue FROM verifications WHERE process IS NULL AND ok IS NULL ORDER BY key LIMIT 1";
 const TAKE = "UPDATE verifications SET process = ? WHERE key = ?";
 const ANSWER = "UPDATE verifications SET ok = ?, answer = ? WHERE key = ? RETURNING queue";
-
-/** For works that take no note of the time. */
-const NO_TIME: Instant = { wallMs: 0, steadyMs: 0 };
 
 /** A request of the API travels to a dispatcher, and its answer back, through a row. */
 export function verificationStore({ db, writer }: Engine): VerificationStore {

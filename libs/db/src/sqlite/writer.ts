@@ -11,6 +11,9 @@ const DEADLINE_MS = 10_000;
 /** Between two tries for the lock, besides what SQLite itself waits; the event loop runs meanwhile. */
 const RETRY_MS = 3;
 
+/** For works that take no note of the time. */
+export const NO_TIME: Instant = { wallMs: 0, steadyMs: 0 };
+
 export type Writer = {
   /**
    * Runs `work` in a transaction begun IMMEDIATE and resolves once it has been synced. Works that are asked for while
@@ -34,6 +37,7 @@ export type WriterOptions = {
 };
 
 type Job = {
+  askedMs: number;
   now: Instant;
   work: (tx: Tx) => unknown;
   resolve: (value: unknown) => void;
@@ -52,14 +56,14 @@ export function createWriter(db: Database, { deadlineMs = DEADLINE_MS, restMs = 
     while (waiting.length > 0) {
       let tookMs: number;
       try {
-        tookMs = await untilUnlocked(() => {
+        tookMs = await untilUnlocked(waiting[0]!.askedMs, () => {
           db.exec("BEGIN IMMEDIATE");
           return commitGroup(); // in the same turn: nothing else may find this transaction open
         });
       } catch (error) {
-        for (const job of waiting.splice(0)) job.reject(asStorageError(error));
         alone = 0;
-        return;
+        for (const job of isBusy(error) ? takeLate() : waiting.splice(0)) job.reject(asStorageError(error));
+        continue;
       }
       // Timers, sockets and beats come before the next group.
       if (restMs > 0) await sleep(Math.max(restMs, tookMs));
@@ -82,9 +86,10 @@ export function createWriter(db: Database, { deadlineMs = DEADLINE_MS, restMs = 
       ) {
         const job = waiting.shift()!;
         group.push(job);
-        tx.now = wholeMs(job.now);
+        tx.now = job.now;
         values.push(job.work(tx));
       }
+      tx.now = latestOf(group);
       tx.flush();
       db.exec("COMMIT");
     } catch (error) {
@@ -106,13 +111,22 @@ export function createWriter(db: Database, { deadlineMs = DEADLINE_MS, restMs = 
     return performance.now() - start;
   }
 
-  async function untilUnlocked<T>(action: () => T): Promise<T> {
-    const start = performance.now();
+  /** Those that have waited for the lock too long; whoever came later waits on. */
+  function takeLate(): Job[] {
+    const late = waiting.findIndex((job) => !isLate(job.askedMs));
+    return waiting.splice(0, late === -1 ? waiting.length : late);
+  }
+
+  function isLate(askedMs: number): boolean {
+    return performance.now() - askedMs > deadlineMs;
+  }
+
+  async function untilUnlocked<T>(askedMs: number, action: () => T): Promise<T> {
     for (;;) {
       try {
         return action();
       } catch (error) {
-        if (!isBusy(error) || performance.now() - start > deadlineMs) throw error;
+        if (!isBusy(error) || isLate(askedMs)) throw error;
         retries++;
         await sleep(RETRY_MS);
       }
@@ -129,12 +143,18 @@ export function createWriter(db: Database, { deadlineMs = DEADLINE_MS, restMs = 
   return {
     write: <T>(now: Instant, work: (tx: Tx) => T) =>
       new Promise<T>((resolve, reject) => {
-        waiting.push({ now, work, resolve: resolve as (value: unknown) => void, reject });
+        waiting.push({
+          askedMs: performance.now(),
+          now: wholeMs(now),
+          work,
+          resolve: resolve as (value: unknown) => void,
+          reject,
+        });
         start();
       }),
     async read(work) {
       try {
-        return await untilUnlocked(work);
+        return await untilUnlocked(performance.now(), work);
       } catch (error) {
         throw asStorageError(error);
       }
@@ -144,6 +164,10 @@ export function createWriter(db: Database, { deadlineMs = DEADLINE_MS, restMs = 
       while (draining) await draining;
     },
   };
+}
+
+function latestOf(group: Job[]): Instant {
+  return group.reduce((latest, { now }) => (now.steadyMs > latest.steadyMs ? now : latest), NO_TIME);
 }
 
 /** The tables hold whole milliseconds. */

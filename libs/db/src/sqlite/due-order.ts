@@ -1,0 +1,75 @@
+import { endWaiting } from "./finish.ts";
+import type { MessageRow } from "./message-row.ts";
+import type { Queue } from "./queue-row.ts";
+import { statement } from "./statement.ts";
+import type { Turn } from "./turn.ts";
+import type { Tx } from "./tx.ts";
+
+/** Which of a queue's messages go next: the best priority first and, of every ten, one that is due longest. */
+
+export type Candidate = Pick<MessageRow, "key" | "priority" | "bytes" | "recipientCount" | "expiresMs">;
+
+/** Every tenth message of a queue is the one due longest, so that bulk never starves. */
+const OLDEST_EVERY = 10;
+
+const CANDIDATE =
+  "SELECT key, priority, bytes, recipient_count AS recipientCount, expires_ms AS expiresMs FROM messages";
+const BEST = `${CANDIDATE} WHERE state = 'waiting' AND queue = ? AND priority = ? AND due_ms <= ? ORDER BY due_ms LIMIT ?`;
+const OLDEST = `${CANDIDATE} WHERE state = 'waiting' AND queue = ? AND due_ms <= ? ORDER BY due_ms LIMIT ?`;
+const BY_KEY = `${CANDIDATE} WHERE key = ?`;
+
+export function candidate(tx: Tx, key: number): Candidate {
+  return statement<Candidate>(tx.db, BY_KEY).get(key)!;
+}
+
+export function longestDue(tx: Tx, queue: number, limit: number): Candidate[] {
+  return statement<Candidate>(tx.db, OLDEST).all(queue, tx.now.steadyMs, limit);
+}
+
+/** As many as the turn has room for. */
+export function dueInOrder(tx: Tx, turn: Turn): Candidate[] {
+  const { queue, room } = turn;
+  if (room <= 0) return [];
+  const best: Candidate[] = [];
+  for (let priority = 0; priority <= 3 && best.length < room; priority++) {
+    best.push(...statement<Candidate>(tx.db, BEST).all(queue.key, priority, tx.now.steadyMs, room - best.length));
+  }
+  const position = queue.claims % OLDEST_EVERY;
+  const oldestWanted = Math.floor((position + room) / OLDEST_EVERY);
+  if (oldestWanted === 0 || best.length < room) return best; // all that is due is taken anyway
+  const oldest = longestDue(tx, queue.key, room);
+
+  const order = new Set<Candidate["key"]>();
+  const byKey = new Map([...oldest, ...best].map((candidate) => [candidate.key, candidate]));
+  for (let i = 0; order.size < room; i++) {
+    const line = (position + i) % OLDEST_EVERY === OLDEST_EVERY - 1 ? oldest : best;
+    while (line.length > 0 && order.has(line[0]!.key)) line.shift();
+    const next = line.shift();
+    if (next) order.add(next.key);
+    else if (line === best) break;
+  }
+  return [...order].map((key) => byKey.get(key)!);
+}
+
+/** The next message of the queue that may go; ends on the way what is not worth sending or could never be. */
+export function nextOf(tx: Tx, turn: Turn): Candidate | null {
+  const { queue } = turn;
+  const { limits, limitBehavior } = queue.account!;
+  while (turn.room > 0) {
+    const next = turn.due.shift();
+    if (!next) return null;
+    if (next.expiresMs !== null && next.expiresMs <= tx.now.wallMs) endWaiting(tx, next.key, queue, "expired");
+    else if (next.recipientCount <= turn.recipients) return next;
+    else if (limitBehavior === "defer" && next.recipientCount <= (limits.recipientsPerDay ?? 0)) {
+      queue.nextRecipients = next.recipientCount;
+      return null;
+    } else overLimit(tx, queue, next, `: ${next.recipientCount} recipients in one message`);
+  }
+  return null;
+}
+
+/** Refused for the limit, or larger than the limit itself. */
+export function overLimit(tx: Tx, queue: Queue, { key }: Candidate, detail = ""): void {
+  endWaiting(tx, key, queue, `rate limit exceeded${detail}`);
+  queue.rateLimited += 1;
+}

@@ -1,0 +1,49 @@
+import { endOf } from "@async-mail/domain/decide";
+import type { FinalOutcome } from "@async-mail/domain/outcome";
+import type { Database } from "better-sqlite3";
+import { type MessageRow, recipientsOf } from "./message-row.ts";
+import type { Queue } from "./queue-row.ts";
+import { columnsOf, statement } from "./statement.ts";
+import type { Tx } from "./tx.ts";
+
+const FINISH =
+  "UPDATE messages SET state = @state, process = NULL, sent_ms = @sentMs, error_ms = @errorMs, ended_ms = @wallMs, error = @error, " +
+  "deferred_ms = NULL, deferred_reason = NULL, attempts = @attempts, recipients = @recipients, smtp_response = @response, " +
+  "updated_ms = @wallMs, seq = @seq, report_ms = @steadyMs, report_tries = 0, reported_ms = NULL WHERE key = @key";
+const LOAD = (db: Database) => `SELECT ${columnsOf(db, "messages", "m")} FROM messages m WHERE m.key = ?`;
+const ENVELOPE = "SELECT recipients FROM payloads WHERE message = ?";
+
+/** A message's last state, to be reported. */
+export function finish(tx: Tx, row: MessageRow, queue: Queue, outcome: FinalOutcome): void {
+  const { wallMs, steadyMs } = tx.now;
+  const sent = outcome.kind === "sent";
+  statement(tx.db, FINISH).run({
+    key: row.key,
+    state: outcome.kind,
+    wallMs,
+    steadyMs,
+    sentMs: sent ? wallMs : null,
+    errorMs: sent ? null : wallMs,
+    error: sent ? null : outcome.error,
+    attempts: row.attempts + (outcome.mailFromSent ? 1 : 0),
+    recipients: JSON.stringify(outcome.recipients),
+    response: outcome.response ?? row.smtpResponse,
+    seq: tx.nextSeq(),
+  });
+  queue.pending -= 1;
+  if (sent) queue.sent += 1;
+  else queue.errors += 1;
+  if (row.reportMs === null) tx.service().reportsWaiting += 1;
+}
+
+/** Ends a message that waits, without an attempt: expired, account deleted, over the limit. */
+export function endWaiting(tx: Tx, key: number, queue: Queue, error: string): void {
+  const row = statement<MessageRow>(tx.db, LOAD).get(key)!;
+  finish(tx, row, queue, ended(tx, row, error, false));
+}
+
+/** An end with each recipient's: whoever was accepted before stays so, and the message then counts as sent. */
+export function ended(tx: Tx, row: MessageRow, error: string, mailFromSent: boolean): FinalOutcome {
+  const envelope = statement<string>(tx.db, ENVELOPE).pluck().get(row.key)!;
+  return endOf(recipientsOf(row.recipients, envelope), error, mailFromSent);
+}

@@ -1,0 +1,86 @@
+import type { ClaimRequest } from "../store.ts";
+import { type Candidate, longestDue, overLimit } from "./due-order.ts";
+import { blockedBy, roomFor } from "./limits.ts";
+import { isHeld, type Queue } from "./queue-row.ts";
+import { statement } from "./statement.ts";
+import type { Tx } from "./tx.ts";
+
+/** A queue during one claim: how many messages it may still give, which, and the connections that come with them. */
+export type Turn = {
+  queue: Queue;
+  room: number;
+  recipients: number;
+  /** Connections the claiming process may have open to the account. */
+  share: number;
+  /** In the order they would go. */
+  due: Candidate[];
+  taken: number;
+};
+
+/** Claims of a queue beyond its connections: composed ahead, so that a connection never waits. */
+const AHEAD = 2;
+/** Messages refused for the limit in one transaction. */
+const REJECTED_AT_ONCE = 200;
+
+const DISPATCHERS = "SELECT count(*) FROM processes WHERE kind = 'dispatcher'";
+const RESERVED =
+  "SELECT coalesce(sum(reserved) FILTER (WHERE process <> @process), 0) AS others, coalesce(sum(reserved) FILTER (WHERE process = @process), 0) AS mine " +
+  "FROM connections WHERE queue = @queue";
+const RESERVE =
+  "INSERT INTO connections (queue, process, reserved) VALUES (@queue, @process, @reserved) ON CONFLICT (queue, process) DO UPDATE SET reserved = excluded.reserved";
+const GIVE_BACK = "UPDATE connections SET reserved = min(reserved, @keep) WHERE queue = @queue AND process = @process";
+
+/** What limits, connections, a hold and the batch size leave to this queue now. */
+export function beginTurn(tx: Tx, queue: Queue, request: ClaimRequest): Turn {
+  const turn: Turn = { queue, room: 0, recipients: 0, share: 0, due: [], taken: 0 };
+  const { account } = queue;
+  if (!account || isHeld(queue, tx.now.steadyMs)) return turn;
+
+  const limits = roomFor(tx.db, queue, tx.now.steadyMs);
+  if (Math.min(limits.messages, limits.recipients) <= 0) {
+    if (account.limitBehavior === "reject") rejectDue(tx, queue);
+    return turn;
+  }
+  const most = account.maxConnections ?? request.maxConnectionsPerAccount;
+  queue.capacity = most * AHEAD;
+  turn.share = connectionShare(tx, queue.key, request.process, most);
+  turn.recipients = limits.recipients;
+  turn.room = Math.min(
+    limits.messages,
+    turn.share * AHEAD - (request.held.get(queue.key) ?? 0),
+    queue.capacity - queue.inFlight,
+    account.batchSize ?? Number.POSITIVE_INFINITY,
+    queue.holdFailures > 0 ? 1 - queue.inFlight : Number.POSITIVE_INFINITY,
+    request.slots,
+  );
+  return turn;
+}
+
+/** An even part of the account's connections, less what other dispatchers have reserved beyond theirs. */
+function connectionShare(tx: Tx, queue: number, process: number, most: number): number {
+  const dispatchers = statement<number>(tx.db, DISPATCHERS).pluck().get()!;
+  const { others } = statement<{ others: number }>(tx.db, RESERVED).get({ queue, process })!;
+  return Math.max(0, Math.min(Math.ceil(most / Math.max(1, dispatchers)), most - others));
+}
+
+function rejectDue(tx: Tx, queue: Queue): void {
+  for (const one of longestDue(tx, queue.key, REJECTED_AT_ONCE)) overLimit(tx, queue, one);
+}
+
+/** The queue goes to the end of the line. Answers the connections that are this process's until it gives them back. */
+export function endTurn(tx: Tx, turn: Turn, request: ClaimRequest): number {
+  const { queue } = turn;
+  queue.servedMs = tx.now.steadyMs;
+  if (blockedBy(tx, queue)) queue.rateLimited += 1;
+  const key = { queue: queue.key, process: request.process };
+  const { mine } = statement<{ mine: number }>(tx.db, RESERVED).get(key)!;
+  const wanted = Math.min(turn.share, (request.held.get(queue.key) ?? 0) + turn.taken);
+  if (wanted > mine) statement(tx.db, RESERVE).run({ ...key, reserved: wanted });
+  return Math.max(wanted, mine);
+}
+
+/** Never more than before: what is left is free for other dispatchers. */
+export function giveBackConnections(tx: Tx, process: number, queueKey: number, keep: number): void {
+  statement(tx.db, GIVE_BACK).run({ process, queue: queueKey, keep });
+  tx.queue(queueKey); // others may claim now: its row is worked out anew, and they wake
+}
