@@ -448,6 +448,43 @@ describe("a message whose dispatchers are lost", () => {
   });
 });
 
+describe("a message to be sent alone", () => {
+  async function makeSolo(accountId: string) {
+    const [id] = await enqueue(accountId, 1, { priority: 0 });
+    for (let i = 0; i < 3; i++) {
+      assert.deepEqual(idsOf(await claim({ slots: 1 })), [id]);
+      await file.store.processes.strikeOff(dispatcher, 0, file.clock.now());
+      dispatcher = await aDispatcher();
+    }
+    return id!;
+  }
+
+  it("has one dispatcher make itself free for it, while the others go on", async () => {
+    await anAccount({ id: "a" });
+    await anAccount({ id: "b" });
+    const solo = await makeSolo("a");
+    await enqueue("b", 6);
+    const other = await aDispatcher();
+    const busy = new Map([[99, 1]]);
+    assert.deepEqual(await claim({ held: busy }), [], "this one stops claiming");
+    const theirs = await claim({ process: other, held: busy, slots: 2 });
+    assert.equal(accountsOf(theirs), "bb", "the other does not");
+    assert.deepEqual(idsOf(await claim()), [solo]);
+    assert.equal(accountsOf(await claim({ slots: 1 })), "b");
+  });
+
+  it("whose account is held stands in nobody's way, another such one's neither", async () => {
+    await anAccount({ id: "a" });
+    await anAccount({ id: "b" });
+    await makeSolo("a");
+    await file.store.accounts.hold("a", "maintenance", null, file.clock.now());
+    const solo = await makeSolo("b");
+    assert.deepEqual(idsOf(await claim()), [solo]);
+    const [id] = await enqueue("b", 1);
+    assert.deepEqual(idsOf(await claim({ held: new Map([[99, 1]]) })), [id]);
+  });
+});
+
 describe("memory", () => {
   it("that one account's large message does not find leaves the others theirs", async () => {
     for (const id of ["a", "b"]) await anAccount({ id });
