@@ -52,20 +52,22 @@ function installed() {
 
 /** The PATH on which npx has put the packages, fetched if need be. */
 function pathWith(packages) {
-  tell(
-    `this machine has Node ${process.versions.node}: using ${packages.join(" and ")} through npx (fetched the first time)`,
-  );
   const show = "node -e \"process.stdout.write('PATH=' + process.env.PATH)\"";
   const options = packages.flatMap((name) => ["-p", name]);
-  const { status, stdout } = spawnSync("npx", ["-y", ...options, "-c", show], {
-    cwd: ROOT,
-    encoding: "utf8",
-    env: { ...process.env, npm_config_update_notifier: "false" },
-    stdio: ["ignore", "pipe", "inherit"],
-  });
-  const found = stdout?.split("PATH=")[1];
-  if (status !== 0 || !found) fail(`npx could not provide ${packages.join(" and ")}`, status);
-  return found;
+  // What was fetched once is used without asking the registry again: a start must not need the network.
+  for (const settings of [{ npm_config_offline: "true" }, { npm_config_fetch_retries: "1" }]) {
+    const online = !settings.npm_config_offline;
+    if (online) tell(`fetching ${packages.join(" and ")} through npx, this once`);
+    const { status, stdout } = spawnSync("npx", ["-y", ...options, "-c", show], {
+      cwd: ROOT,
+      encoding: "utf8",
+      env: { ...process.env, npm_config_update_notifier: "false", ...settings },
+      stdio: ["ignore", "pipe", online ? "inherit" : "ignore"],
+    });
+    const found = stdout?.split("PATH=")[1];
+    if (status === 0 && found) return found;
+  }
+  fail(`this machine has Node ${process.versions.node}, and npx could not fetch ${packages.join(" and ")}`, 1);
 }
 
 function installDependencies() {

@@ -10,13 +10,25 @@ import { runProcesses } from "./process-group.ts";
 const KINDS = ["api", "dispatcher", "reporter"] as const;
 const root = resolve(import.meta.dirname, "..");
 /** Both only for the sandbox, which no setting can reach. */
-const { values: options } = parseArgs({
-  options: { port: { type: "string", default: "8000" }, folder: { type: "string", default: "data" } },
-});
+const options = readOptions();
 
 const configuration = whatConfigures();
-if (configuration === null) process.exitCode = await runSandbox(Number(options.port), resolve(root, options.folder));
+if (configuration === null) process.exitCode = await runSandbox(options.port, resolve(root, options.folder));
 else process.exitCode = await runConfigured(configuration);
+
+function readOptions(): { port: number; folder: string } {
+  try {
+    const { values } = parseArgs({
+      options: { port: { type: "string", default: "8000" }, folder: { type: "string", default: "data" } },
+    });
+    const port = Number(values.port);
+    if (!(Number.isInteger(port) && port >= 0 && port <= 65_535)) throw new Error(`--port ${values.port}: not a port`);
+    return { port, folder: values.folder };
+  } catch (error) {
+    console.error(`npm start: ${(error as Error).message} (known: --port N, --folder F)`);
+    process.exit(1);
+  }
+}
 
 /** The file or the variables that say how to run; null when there are none. */
 function whatConfigures(): string | null {

@@ -51,6 +51,9 @@ function readDescription({ filename, content_type, content_id }: RawAttachment):
   if (filename) stored.filename = oneLine(filename);
   if (content_type) {
     if (!MEDIA_TYPE.test(content_type.trim())) return bad(`.content_type: ${quote(content_type)} is not a media type`);
+    // RFC 2046 §5.1: its bytes would be read as parts, and what they are not made of would vanish.
+    if (/^multipart\//i.test(content_type.trim()))
+      return bad(`.content_type: ${quote(content_type)} is no type of one file`);
     stored.content_type = content_type.trim();
   }
   if (content_id) {

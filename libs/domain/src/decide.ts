@@ -96,7 +96,7 @@ function decideRefused(reply: Extract<Reply, { kind: "refused" }>, attempt: Atte
   const accountFault = answers.find((one) => isAccountFault(stage, one));
   if (accountFault !== undefined) {
     return hold(attempt, {
-      text: replyText(accountFault),
+      text: isBeforeMail(stage) ? `${stage} refused: ${replyText(accountFault)}` : replyText(accountFault),
       answered: { code, response },
       mailFromSent: !isBeforeMail(stage),
     });

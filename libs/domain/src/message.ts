@@ -138,6 +138,7 @@ function readMessage(raw: RawMessage, context: ParseContext): Read<{ message: Me
 
 function readId(id: string): Read<string> {
   if (id.length > MAX_ID && [...id].length > MAX_ID) return bad(`longer than ${MAX_ID} characters`);
+  if (id === "." || id === "..") return bad(`${quote(id)} cannot be asked for in a URL`);
   return id.isWellFormed() ? good(id) : bad("not well-formed Unicode");
 }
 

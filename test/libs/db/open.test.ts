@@ -75,6 +75,7 @@ describe("opening a store", () => {
     await assert.rejects(open(join(folder, "file", "mail.db")), StorageUnavailable);
     mkdirSync(join(folder, "folder.db"));
     await assert.rejects(open(join(folder, "folder.db")), StorageUnavailable);
+    await assert.rejects(open("/proc/nowhere/mail.db"), StorageUnavailable);
   });
 
   it("keeps the sandbox's file and the others' apart", async () => {

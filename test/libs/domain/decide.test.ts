@@ -150,7 +150,7 @@ test("decide: any refusal before MAIL FROM holds the account", () => {
     for (const code of [421, 454, 500, 535, 550, 554]) {
       assert.deepEqual(outcome(refused(stage, code, "no")), {
         kind: "held",
-        reason: `${code} no`,
+        reason: `${stage} refused: ${code} no`,
         code,
         response: "no",
         mailFromSent: false,

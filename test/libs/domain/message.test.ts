@@ -131,6 +131,11 @@ const INVALID: [fields: object, reason: string][] = [
   [{ id: 7 }, "invalid id: not a string"],
   [{ id: "x".repeat(256) }, "invalid id: longer than 255 characters"],
   [{ id: "\ud800" }, "invalid id: not well-formed Unicode"],
+  [{ id: ".." }, 'invalid id: ".." cannot be asked for in a URL'],
+  [
+    { attachments: [{ content: "eA==", content_type: "Multipart/mixed; boundary=x" }] },
+    'invalid attachments[0].content_type: "Multipart/mixed; boundary=x" is no type of one file',
+  ],
   [{ from: 7 }, "invalid from: not a string"],
   [{ from: "x y" }, 'invalid from: "x y" is not an address'],
   [{ from: "a@b.c, d@e.f" }, 'invalid from: "a@b.c, d@e.f" is more than one address'],

@@ -1,4 +1,4 @@
-import { closeSync, mkdirSync, openSync, statfsSync } from "node:fs";
+import { closeSync, existsSync, mkdirSync, openSync, statfsSync } from "node:fs";
 import { dirname } from "node:path";
 import { StorageRefused } from "../store.ts";
 
@@ -16,10 +16,24 @@ const NETWORK_FILE_SYSTEMS: Record<number, string> = {
   1397113167: "AFS",
 };
 
+/**
+ * From the nearest one that exists, step by step: Node's own recursion turns for ever where a folder cannot be made
+ * though its parent is there, as below /proc.
+ */
+function makeFolder(folder: string): void {
+  if (existsSync(folder)) return;
+  makeFolder(dirname(folder));
+  try {
+    mkdirSync(folder, { mode: 0o700 });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error; // another process was first
+  }
+}
+
 /** Makes the folder (mode 700) and the file (600; SQLite gives its log the same), and refuses a network file system. */
 export function prepareFile(path: string): void {
   const folder = dirname(path);
-  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  makeFolder(folder);
   // f_type is signed in some builds.
   const network = NETWORK_FILE_SYSTEMS[statfsSync(folder).type >>> 0];
   if (network) {
