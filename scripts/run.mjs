@@ -8,7 +8,7 @@
  * Where both are recent enough, nothing is fetched and nothing but this file stands before the command.
  */
 import { spawn, spawnSync } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { constants } from "node:os";
 import { delimiter, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -16,10 +16,14 @@ import { fileURLToPath } from "node:url";
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
 const NODE = "node@24";
 const PNPM = "pnpm@12";
+const REMEMBERED = join(ROOT, "node_modules", ".fetched-by-npx");
+
+let toRemember = null;
 
 const install = !installed();
 const path = [join(ROOT, "node_modules", ".bin"), basePath()].join(delimiter);
 if (install) installDependencies();
+remember();
 runCommand(process.argv.slice(2));
 
 function basePath() {
@@ -50,24 +54,42 @@ function installed() {
   }
 }
 
-/** The PATH on which npx has put the packages, fetched if need be. */
+/** A PATH with the packages: where npx has put them before, else where it puts them now. */
 function pathWith(packages) {
+  const folder = rememberedFolder() ?? fetchedFolder(packages);
+  return [folder, process.env.PATH].join(delimiter);
+}
+
+/** npx asks the registry each time, and a start must not need the network: so where it put them is remembered. */
+function rememberedFolder() {
+  try {
+    const folder = readFileSync(REMEMBERED, "utf8");
+    return existsSync(join(folder, "node")) && existsSync(join(folder, "pnpm")) ? folder : null;
+  } catch {
+    return null;
+  }
+}
+
+function fetchedFolder(packages) {
+  const names = packages.join(" and ");
+  tell(`this machine has Node ${process.versions.node}: fetching ${names} through npx, this once`);
   const show = "node -e \"process.stdout.write('PATH=' + process.env.PATH)\"";
   const options = packages.flatMap((name) => ["-p", name]);
-  // What was fetched once is used without asking the registry again: a start must not need the network.
-  for (const settings of [{ npm_config_offline: "true" }, { npm_config_fetch_retries: "1" }]) {
-    const online = !settings.npm_config_offline;
-    if (online) tell(`fetching ${packages.join(" and ")} through npx, this once`);
-    const { status, stdout } = spawnSync("npx", ["-y", ...options, "-c", show], {
-      cwd: ROOT,
-      encoding: "utf8",
-      env: { ...process.env, npm_config_update_notifier: "false", ...settings },
-      stdio: ["ignore", "pipe", online ? "inherit" : "ignore"],
-    });
-    const found = stdout?.split("PATH=")[1];
-    if (status === 0 && found) return found;
-  }
-  fail(`this machine has Node ${process.versions.node}, and npx could not fetch ${packages.join(" and ")}`, 1);
+  const { status, stdout } = spawnSync("npx", ["-y", ...options, "-c", show], {
+    cwd: ROOT,
+    encoding: "utf8",
+    env: { ...process.env, npm_config_update_notifier: "false" },
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  const folder = stdout?.split("PATH=")[1]?.split(delimiter)[0];
+  if (status !== 0 || !folder) fail(`npx could not fetch ${names}`, status);
+  toRemember = folder;
+  return folder;
+}
+
+/** Beside the dependencies, which are there by now. */
+function remember() {
+  if (toRemember) writeFileSync(REMEMBERED, toRemember);
 }
 
 function installDependencies() {
