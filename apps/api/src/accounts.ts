@@ -1,24 +1,14 @@
 import type { AccountRecord } from "@async-mail/db/store";
 import { AccountSchema, DEFAULT_ACCOUNT_ID, parseAccount } from "@async-mail/domain/account";
-import { toSteadyMs } from "@async-mail/domain/time";
 import { type Context, Hono } from "hono";
 import * as v from "valibot";
 import { AccountViewSchema, toAccountView } from "./account-view.ts";
 import { notFound, success, unprocessable } from "./answers.ts";
 import { inBody } from "./body.ts";
 import type { Deps, Env } from "./deps.ts";
+import { HoldSchema, holdEnd } from "./hold.ts";
 import { call, FailureSchema } from "./openapi.ts";
 import { verify } from "./verify.ts";
-
-const HoldSchema = v.object({
-  reason: v.nullish(v.string("Input should be a string")),
-  until: v.nullish(
-    v.union(
-      [v.number(), v.pipe(v.string(), v.isoTimestamp())],
-      "Input should be epoch seconds, or ISO 8601 with a time zone",
-    ),
-  ),
-});
 
 const ok = v.literal(true);
 const DoneSchema = v.object({ ok });
@@ -85,12 +75,9 @@ export function accountRoutes(deps: Deps): Hono<Env> {
   app.post("/account/:id/hold", holding, bodies.json(HoldSchema), async (c) => {
     const { reason, until } = c.req.valid("json");
     const now = clock.now();
-    const untilMs = until == null ? null : typeof until === "number" ? until * 1000 : Date.parse(until);
-    if (untilMs !== null && untilMs <= now.wallMs) {
-      return unprocessable(c, [{ type: "past", loc: ["body", "until"], msg: "Input should be in the future" }]);
-    }
-    const steadyMs = untilMs === null ? null : toSteadyMs(untilMs, now);
-    const known = await store.accounts.hold(c.req.param("id"), reason || "held by an operator", steadyMs, now);
+    const end = holdEnd(until ?? null, now);
+    if (!end.ok) return unprocessable(c, [end.issue]);
+    const known = await store.accounts.hold(c.req.param("id"), reason || "held by an operator", end.steadyMs, now);
     return known ? success(c) : notFound(c, "account");
   });
 

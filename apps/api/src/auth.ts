@@ -2,15 +2,16 @@ import { presentedToken, sameToken } from "@async-mail/runtime/token";
 import type { MiddlewareHandler } from "hono";
 import { failure } from "./answers.ts";
 import type { Env } from "./deps.ts";
+import { DOCS_PATHS } from "./docs.ts";
 
 /** Probes and documents; everything else needs a token, unknown paths too. */
-const OPEN_PATHS = new Set(["/livez", "/readyz", "/health", "/openapi.json", "/docs"]);
+const OPEN_PATHS = new Set(["/livez", "/readyz", "/health", "/openapi.json", ...DOCS_PATHS]);
 
 /** Before anything of the body is read. `metrics` opens /metrics and nothing else. */
 export function requireToken(tokens: { api: string; metrics: string | null }): MiddlewareHandler<Env> {
   return async function token(c, next) {
     const { path } = c.req;
-    if (OPEN_PATHS.has(path) || path.startsWith("/docs/")) return next();
+    if (OPEN_PATHS.has(path)) return next();
     const given = presentedToken((name) => c.req.header(name));
     if (sameToken(given, tokens.api) || (path === "/metrics" && sameToken(given, tokens.metrics))) return next();
     c.header("WWW-Authenticate", "Bearer");

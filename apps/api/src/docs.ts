@@ -43,20 +43,27 @@ const POLICY = [
   "frame-ancestors 'none'",
 ].join("; ");
 
-/** The page at /docs, from the files of the package: nothing is loaded from elsewhere. */
-export function docsRoutes(): Hono<Env> {
-  const app = new Hono<Env>();
-  app.get("/docs", (c) => {
+const JAVASCRIPT = "text/javascript; charset=utf-8";
+const CSS = "text/css; charset=utf-8";
+
+/** The page and all that it loads, from here and from the files of the package: nothing comes from elsewhere. */
+const ANSWERS: Record<string, (c: Context<Env>) => Response | Promise<Response>> = {
+  "/docs": (c) => {
     c.header("Content-Security-Policy", POLICY);
     return c.html(PAGE);
-  });
-  app.get("/docs/start.js", (c) => c.body(START, 200, { "Content-Type": "text/javascript; charset=utf-8" }));
-  app.get("/docs/swagger-ui-bundle.js", (c) =>
-    packaged(c, import.meta.resolve("swagger-ui-dist/swagger-ui-bundle.js"), "text/javascript; charset=utf-8"),
-  );
-  app.get("/docs/swagger-ui.css", (c) =>
-    packaged(c, import.meta.resolve("swagger-ui-dist/swagger-ui.css"), "text/css; charset=utf-8"),
-  );
+  },
+  "/docs/start.js": (c) => c.body(START, 200, { "Content-Type": JAVASCRIPT }),
+  "/docs/swagger-ui-bundle.js": (c) =>
+    packaged(c, import.meta.resolve("swagger-ui-dist/swagger-ui-bundle.js"), JAVASCRIPT),
+  "/docs/swagger-ui.css": (c) => packaged(c, import.meta.resolve("swagger-ui-dist/swagger-ui.css"), CSS),
+};
+
+/** For these no token is asked. */
+export const DOCS_PATHS: readonly string[] = Object.keys(ANSWERS);
+
+export function docsRoutes(): Hono<Env> {
+  const app = new Hono<Env>();
+  for (const [path, answer] of Object.entries(ANSWERS)) app.get(path, answer);
   return app;
 }
 

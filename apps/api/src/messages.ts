@@ -10,7 +10,7 @@ import {
   TooManySchema,
 } from "./add-messages.ts";
 import { notFound, success } from "./answers.ts";
-import { parseCursor, toCursor } from "./cursor.ts";
+import { parseCursor } from "./cursor.ts";
 import type { Deps, Env } from "./deps.ts";
 import { call, FailureSchema } from "./openapi.ts";
 import { query } from "./query.ts";
@@ -120,15 +120,12 @@ export function messageRoutes(deps: Deps): Hono<Env> {
 
   const listing = call("messages", {
     summary: "List messages, by priority, then age",
-    description: "Without `limit` all rows are streamed.",
+    description: "The answer is streamed. Without `limit` it has all rows.",
     answers: { 200: ListedSchema, 422: FailureSchema },
   });
   app.get("/messages", listing, query(ListSchema), async (c) => {
     const { limit, cursor, ...asked } = c.req.valid("query");
-    const filter = toFilter(asked);
-    if (limit === undefined) return streamRecords(deps, c, filter, cursor ?? null);
-    const { records, next } = await store.messages.list(filter, cursor ?? null, limit, clock.now());
-    return success(c, { messages: records.map(toRecord), next_cursor: next && toCursor(next) });
+    return streamRecords(deps, c, { filter: toFilter(asked), after: cursor ?? null, limit: limit ?? null });
   });
 
   const showing = call("messages", {

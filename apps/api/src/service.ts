@@ -1,5 +1,7 @@
 import type { ProcessRecord } from "@async-mail/db/store";
-import { type Clock, isoTime } from "@async-mail/runtime/clock";
+import { isoTime } from "@async-mail/runtime/clock";
+import { coalesced } from "@async-mail/runtime/coalesced";
+import { whyNotReady } from "@async-mail/runtime/readiness";
 import { type Context, Hono } from "hono";
 import * as v from "valibot";
 import { success, unavailable } from "./answers.ts";
@@ -77,45 +79,21 @@ export function serviceRoutes({ store, clock, version, stands, stopping }: Deps)
   );
 
   // It writes, and is asked without a token.
-  const checkWritable = coalesced(() => store.service.checkWritable(), clock);
+  const notReady = coalesced(
+    () => whyNotReady({ stopping, stands, checkWritable: store.service.checkWritable }),
+    clock,
+  );
   const ready = call("health", {
     summary: "Whether requests can be served: database writable, schema current, not stopping",
     answers: { 200: DoneSchema, 503: FailureSchema },
     open: true,
   });
   app.get("/readyz", ready, async (c) => {
-    if (stopping.aborted) return unavailable(c, "draining", 5);
-    // The check takes its write back; that others reach the disk, a full one too, is shown by this process's beats.
-    if (!stands()) return unavailable(c, "the database has not taken a write for too long", 5);
-    try {
-      await checkWritable();
-    } catch (error) {
-      return unavailable(c, (error as Error).message, 5);
-    }
-    return success(c);
+    const reason = await notReady();
+    return reason === null ? success(c) : unavailable(c, reason, 5);
   });
 
   return app;
-}
-
-/** Between two writes of one kind: nobody notices so short a wait, and any number of calls cost the same. */
-const GAP_MS = 20;
-
-/** Calls that come while `write` runs, or too soon after it, share the next. */
-function coalesced(write: () => Promise<void>, clock: Clock): () => Promise<void> {
-  let next: Promise<void> | null = null;
-  let lastMs = Number.NEGATIVE_INFINITY;
-
-  async function writeNext(): Promise<void> {
-    await clock.sleep(lastMs + GAP_MS - clock.monotonicMs());
-    next = null;
-    lastMs = clock.monotonicMs();
-    await write();
-  }
-  return () => {
-    next ??= writeNext();
-    return next;
-  };
 }
 
 function toProcessView(record: ProcessRecord): v.InferOutput<typeof ProcessSchema> {

@@ -39,7 +39,7 @@ const LONGEST_RETRY_AFTER_MS = 86_400_000;
 export function createClient(options: ClientOptions): Client {
   const url = new URL(options.url);
   const sign = options.signingSecret === null ? null : createSigner(options.signingSecret);
-  const standing = standingHeaders(options, url);
+  const standing = standingHeaders(options);
   // The total time-out of `post` governs, so undici's idle timers are off. Connections are kept for a burst of calls
   // only: one that the client closes while it is being used again would look like a failed call.
   const agent = new Agent({
@@ -74,8 +74,8 @@ export function createClient(options: ClientOptions): Client {
   };
 }
 
-function standingHeaders(options: ClientOptions, url: URL): Record<string, string> {
-  const authorization = authorizationOf(options, url);
+function standingHeaders(options: ClientOptions): Record<string, string> {
+  const authorization = authorizationOf(options);
   return {
     "content-type": "application/json",
     accept: "application/json",
@@ -84,10 +84,9 @@ function standingHeaders(options: ClientOptions, url: URL): Record<string, strin
   };
 }
 
-function authorizationOf({ token, user, password }: ClientOptions, url: URL): string | null {
+function authorizationOf({ token, user, password }: ClientOptions): string | null {
   if (token !== null) return `Bearer ${token}`;
   if (user !== null || password !== null) return basic(user ?? "", password ?? "");
-  if (url.username !== "") return basic(decodeURIComponent(url.username), decodeURIComponent(url.password));
   return null;
 }
 

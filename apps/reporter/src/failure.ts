@@ -25,6 +25,18 @@ export async function failed(
   if (result.answered && alone !== undefined) await setAside(reporter, session, alone, reason, retryAfterMs, now);
 }
 
+/** Those beyond are forgotten: deleted ones come first, since whatever goes on failing is remembered anew each time. */
+const MOST_ASIDE = 1000;
+
+function remember(aside: Set<number>, key: number): void {
+  aside.delete(key);
+  aside.add(key);
+  for (const oldest of aside) {
+    if (aside.size <= MOST_ASIDE) break;
+    aside.delete(oldest);
+  }
+}
+
 async function setAside(
   { store, log, metrics, random }: Reporter,
   session: Session,
@@ -35,7 +47,7 @@ async function setAside(
 ): Promise<void> {
   const retryMs = Math.max(backoffMs(row.tries, random()), retryAfterMs ?? 0);
   await store.reports.postpone([row], Math.floor(now.steadyMs + retryMs), now);
-  session.aside.add(row.messageKey);
+  remember(session.aside, row.messageKey);
   metrics.setAside.inc();
   log.reportSetAside({ id: row.id, reason, retryMs });
 }

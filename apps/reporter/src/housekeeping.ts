@@ -48,13 +48,18 @@ export function newChores(nowMs: number): Chore[] {
 /** One pass: one step of the chore that has been due longest, if any is. Answers when to come again. */
 export async function keepHouse(house: House, chores: Chore[]): Promise<{ waitMs: number }> {
   if (!(await leads(house))) return { waitMs: STANDBY_MS };
-  const chore = chores.reduce((first, other) => (other.dueMs < first.dueMs ? other : first));
+  const chore = nextOf(chores);
   const waitMs = chore.dueMs - house.clock.now().steadyMs;
   if (waitMs > 0) return { waitMs };
   const more = await chore.step(house);
+  const { steadyMs } = house.clock.now();
   // Due again now, not where it was: a chore with much to do takes turns with the others.
-  chore.dueMs = house.clock.now().steadyMs + (more ? 0 : chore.everyMs);
-  return { waitMs: BETWEEN_STEPS_MS };
+  chore.dueMs = steadyMs + (more ? 0 : chore.everyMs);
+  return { waitMs: Math.max(BETWEEN_STEPS_MS, nextOf(chores).dueMs - steadyMs) };
+}
+
+function nextOf(chores: Chore[]): Chore {
+  return chores.reduce((first, other) => (other.dueMs < first.dueMs ? other : first));
 }
 
 async function expire({ store, clock, log, messageMaxAgeMs }: House): Promise<boolean> {

@@ -8,6 +8,7 @@ import { createLog } from "@async-mail/runtime/log";
 import { runLoop } from "@async-mail/runtime/loop";
 import { createMetrics } from "@async-mail/runtime/metrics";
 import { keepPresence } from "@async-mail/runtime/presence";
+import { whyNotReady } from "@async-mail/runtime/readiness";
 import { createShutdown } from "@async-mail/runtime/shutdown";
 import { serveStatus, statusPorts } from "@async-mail/runtime/status-server";
 import { createWake } from "@async-mail/runtime/wake";
@@ -17,8 +18,8 @@ import { type House, keepHouse, newChores } from "./housekeeping.ts";
 import { reporterMetrics } from "./metrics.ts";
 import { newSession, type Reporter, reportPending } from "./report.ts";
 
-/** A report may be a second late; looking every 60 ms would cost three times the idle CPU. */
-const IDLE_LOOK_MS = 200;
+/** A report may be a second late; looking ten times as often would cost twice the idle CPU. */
+const IDLE_LOOK_MS = 500;
 
 const { version } = self;
 const { storage, sync, delivery, scheduler, server, metrics, logging, sandbox } = startConfig("reporter");
@@ -46,7 +47,8 @@ const status = await serveStatus({
   ports: statusPorts("reporter", metrics.port),
   registry: measured.registry,
   tokens: { api: server.apiToken, metrics: metrics.token },
-  ready,
+  allowAnonymous: server.allowAnonymous,
+  ready: () => whyNotReady({ stopping, stands: presence.stands, checkWritable: store.service.checkWritable }),
   log,
 });
 log.started({ version, database: storage.dbPath, number: presence.process() });
@@ -116,13 +118,3 @@ await shutdown.run(async () => {
   await status.close();
   await store.close();
 });
-
-async function ready(): Promise<string | null> {
-  if (stopping.aborted) return "stopping";
-  try {
-    await store.service.checkWritable();
-    return null;
-  } catch (error) {
-    return error instanceof Error ? error.message : String(error);
-  }
-}

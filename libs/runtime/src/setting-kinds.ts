@@ -120,15 +120,6 @@ export const url = kind(
   ),
 );
 
-export const path: Kind<string> = {
-  wanted: "a path",
-  schema: (folder) =>
-    v.pipe(
-      v.string(),
-      v.transform((text) => resolvePath(folder, text)),
-    ),
-};
-
 /** Three processes meet in the file, so that it must be one. */
 export const databasePath: Kind<string> = {
   wanted: "the path of a file",

@@ -1,6 +1,8 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { Registry } from "prom-client";
+import { createClock } from "./clock.ts";
+import { coalesced } from "./coalesced.ts";
 import type { Log, ProcessKind } from "./log.ts";
 import { presentedToken, sameToken } from "./token.ts";
 
@@ -14,9 +16,9 @@ export type StatusOptions = {
   registry: Registry;
   /** `metrics` opens /metrics; `api` opens it too. With neither, it listens on loopback only and asks for none. */
   tokens: { api: string | null; metrics: string | null };
-  /** True: no token is asked for. */
-  allowAnonymous?: boolean;
-  /** null: ready. A text: why not. */
+  /** True: no token is asked for. Where it listens does not change. */
+  allowAnonymous: boolean;
+  /** null: ready. A text: why not. It may be dear: however many ask, and no token is wanted of them, it runs 50 times a second at most. */
   ready(): Promise<string | null>;
   log: Pick<Log, "listening" | "failed">;
 };
@@ -29,7 +31,8 @@ export function statusPorts(kind: Exclude<ProcessKind, "api">, port: number | nu
 }
 
 /** Metrics and health of a process that has no other HTTP. */
-export async function serveStatus(options: StatusOptions): Promise<StatusServer> {
+export async function serveStatus(given: StatusOptions): Promise<StatusServer> {
+  const options = { ...given, ready: coalesced(given.ready, createClock(0)) };
   const server = createServer((request, response) => {
     answer(request, options).then(
       (reply) => send(request, response, reply),

@@ -14,6 +14,9 @@ const CLOSE_MS = 10;
 const CLOSE_FOR_MS = 5_000;
 const IDLE_MS = 60;
 
+/** Nobody reads why a pause ended; without a reason an error would be made for each, one for every message sent. */
+const ENDED = "ended";
+
 type Options = {
   changed(): boolean;
   clock: Pick<Clock, "sleep" | "monotonicMs">;
@@ -44,21 +47,21 @@ export function createWake({ changed, clock, idleMs = IDLE_MS }: Options): Wake 
     while (!signal.aborted && !somethingHappened()) {
       const nowMs = clock.monotonicMs();
       if (nowMs >= untilMs) return;
-      pause = new AbortController();
+      if (pause.signal.aborted) pause = new AbortController();
       await clock.sleep(Math.min(untilMs - nowMs, nowMs < closeUntilMs ? CLOSE_MS : idleMs), pause.signal);
     }
   };
 
   return {
     async wait(ms, signal) {
-      const cut = () => pause.abort();
+      const cut = () => pause.abort(ENDED);
       signal.addEventListener("abort", cut);
       await watch(clock.monotonicMs() + ms, signal).finally(() => signal.removeEventListener("abort", cut));
     },
     nudge() {
       worked();
       nudged = true;
-      pause.abort();
+      pause.abort(ENDED);
     },
     worked,
   };

@@ -2,9 +2,12 @@ import assert from "node:assert/strict";
 import test, { after, before } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
 import { AccountViewSchema } from "@async-mail/api/account-view";
+import { isoTime } from "@async-mail/runtime/clock";
 import { eventually } from "../../support/eventually.ts";
 import { aMessage, anAccount } from "../../support/messages.ts";
 import { type RunningApi, startApi } from "./running-api.ts";
+
+const DAY_MS = 86_400_000;
 
 let running: RunningApi;
 before(async () => {
@@ -115,7 +118,10 @@ test("accounts are what the OpenAPI document says, field by field", async () => 
     max_connections: 2,
     tls_servername: "n",
   });
-  await running.api.post("/account/every-field/hold", { reason: "look", until: "2099-01-01T00:00:00Z" });
+  await running.api.post("/account/every-field/hold", {
+    reason: "look",
+    until: isoTime(running.clock.now().wallMs + DAY_MS),
+  });
   const { accounts } = (await running.api.get("/accounts")).body;
   for (const account of accounts)
     assert.equal((await AccountViewSchema["~standard"].validate(account)).issues, undefined);
@@ -138,6 +144,8 @@ test("what a deleted account had not sent becomes an error, what is being sent f
   const left = (await running.api.get("/messages/left-behind")).body;
   assert.deepEqual([left.status, left.error], ["error", "account deleted"]);
   assert.ok(left.error_ts > 0);
+  const retried = await running.api.post("/commands/retry-messages", { ids: ["left-behind"] });
+  assert.deepEqual(retried.body, { ok: true, retried: 0, not_found: [], not_failed: ["left-behind"] });
   assert.equal((await running.api.get("/messages/going")).body.status, "pending");
   const { rejected } = (await running.api.addMessages(aMessage({ id: "late", account_id: "leaving" }))).body;
   assert.deepEqual(rejected, [{ id: "late", reason: "account not found" }]);
@@ -167,10 +175,41 @@ test("a hold needs no body, and takes ISO 8601", async () => {
   assert.equal((await running.api.post("/account/plain-hold/hold")).status, 200);
   assert.equal((await show("plain-hold")).state, "held");
   assert.equal("until" in (await show("plain-hold")), false);
-  await running.api.post("/account/plain-hold/hold", { until: "2099-01-02T03:04:05Z" });
-  assert.match((await show("plain-hold")).until, /^2099-01-02T03:04:0/);
-  const past = await running.api.post("/account/plain-hold/hold", { until: 1000 });
-  assert.equal(past.status, 422);
+  const wallMs = running.clock.now().wallMs + 300 * DAY_MS;
+  await running.api.post("/account/plain-hold/hold", { until: isoTime(wallMs) });
+  assert.ok(Math.abs(Date.parse((await show("plain-hold")).until) - wallMs) < 2000);
+});
+
+test("the end of a hold is a time from now to 366 days ahead, else 422 and nothing is held", async () => {
+  await put(anAccount({ id: "long-hold" }));
+  const nowS = running.clock.now().wallMs / 1000;
+  const latest = await running.api.post("/account/long-hold/hold", { until: nowS + 366 * 86_400 - 60.0001 });
+  assert.equal(latest.status, 200, "the last minute, with a fraction");
+  await running.api.post("/account/long-hold/release");
+
+  const faulty: [json: string, shown: string][] = [
+    ["1000", "1000"],
+    ["1e15", "1000000000000000"],
+    ["1e400", "Infinity"],
+    [String(Math.ceil(nowS) + 367 * 86_400), String(Math.ceil(nowS) + 367 * 86_400)],
+    ['"9999-12-31T00:00:00Z"', '"9999-12-31T00:00:00Z"'],
+    ['"2020-01-01T00:00:00Z"', '"2020-01-01T00:00:00Z"'],
+    // Its pattern is that of a time, and yet no clock shows it.
+    ['"2027-01-01T00:00:00+01"', '"2027-01-01T00:00:00+01"'],
+  ];
+  for (const [json, shown] of faulty) {
+    const answer = await fetch(`${running.url}/account/long-hold/hold`, {
+      method: "POST",
+      headers: { "x-api-token": "test-token", "content-type": "application/json" },
+      body: `{"until":${json}}`,
+    });
+    assert.equal(answer.status, 422, json);
+    const { error, detail } = (await answer.json()) as { error: string; detail: { loc: string[] }[] };
+    assert.ok(error.startsWith(`until: ${shown}, wanted a time in the future, at most 366 days ahead`), error);
+    assert.deepEqual(detail[0]?.loc, ["body", "until"]);
+    assert.equal((await show("long-hold")).state, "ready", json);
+  }
+  assert.equal((await running.api.get("/accounts")).status, 200);
 });
 
 for (const call of [

@@ -253,6 +253,34 @@ test("pages follow one another by cursor, also while messages come and go", asyn
   await paging.stop();
 });
 
+test("a page of large messages streams too, in memory that does not grow with it", async () => {
+  const paging = await startApi();
+  const [COUNT, LIMIT] = [160, 150];
+  const html = "x".repeat(1_000_000);
+  for (let at = 0; at < COUNT; at += 20) {
+    await paging.api.addMessages(...Array.from({ length: 20 }, (_, i) => aMessage({ id: `large-${at + i}`, html })));
+  }
+  const before = await residentBytes(paging);
+  const socket = connect(Number(new URL(paging.url).port), "127.0.0.1");
+  socket.write(`GET /messages?limit=${LIMIT} HTTP/1.1\r\nhost: x\r\nx-api-token: test-token\r\n\r\n`);
+  const [first] = await once(socket, "data");
+  assert.match(String(first), /^HTTP\/1.1 200/);
+  // The client does not read on.
+  socket.pause();
+  const stalled = await residentBytes(paging);
+  socket.destroy();
+
+  const page = await paging.api.get(`/messages?limit=${LIMIT}`);
+  assert.equal(page.body.messages.length, LIMIT);
+  assert.equal(page.body.ok, true);
+  const grown = Math.round((Math.max(stalled, await residentBytes(paging)) - before) / 1e6);
+  assert.ok(grown < 100, `grew by ${grown} MB for a page of ${Math.round(page.text.length / 1e6)} MB`);
+  const last = (await paging.api.get(`/messages?limit=${LIMIT}&cursor=${page.body.next_cursor}`)).body;
+  assert.equal("next_cursor" in last, false);
+  assert.equal(new Set([...idsOf(page.body), ...idsOf(last)]).size, COUNT);
+  await paging.stop();
+});
+
 test("without limit all rows stream, whole JSON, in memory that does not grow with them", async () => {
   const streaming = await startApi();
   const COUNT = 1500;

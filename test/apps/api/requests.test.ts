@@ -270,8 +270,19 @@ const guarded = [
   "GET /nothing",
   "PUT /account",
   "GET /docs.json",
+  "GET /docs/",
+  "GET /docs/nothing.js",
 ];
-const open = ["/livez", "/readyz", "/health", "/openapi.json", "/docs"];
+const open = [
+  "/livez",
+  "/readyz",
+  "/health",
+  "/openapi.json",
+  "/docs",
+  "/docs/start.js",
+  "/docs/swagger-ui.css",
+  "/docs/swagger-ui-bundle.js",
+];
 const wrong: Record<string, string>[] = [
   {},
   { "x-api-token": "wrong" },

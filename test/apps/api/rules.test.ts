@@ -44,6 +44,22 @@ test("rules are added, listed by position, switched and deleted; each call answe
   );
 });
 
+test("cross_midnight is what was sent, by default false, whatever the hours", async () => {
+  const sent: [rule: object, stored: boolean][] = [
+    [{ name: "x" }, false],
+    [{ name: "x", start_hour: 8 }, false],
+    [{ name: "x", cross_midnight: false }, false],
+    [{ name: "x", cross_midnight: true }, true],
+  ];
+  for (const [rule, stored] of sent) {
+    const { body } = await running.api.post("/commands/rules", rule);
+    const added = body.rules.at(-1);
+    assert.equal(added.cross_midnight, stored, JSON.stringify(rule));
+    assert.equal("warnings" in body, false);
+    await running.api.delete(`/commands/rules/${added.id}`);
+  }
+});
+
 for (const id of ["4711", "0", "-1", "x", "1.5"]) {
   test(`rule ${id} is unknown: 404`, async () => {
     const expected = { ok: false, error: "rule not found", detail: "rule not found" };

@@ -33,13 +33,6 @@ for (const [name, options, expected] of [
   });
 }
 
-test("authorization: from the address", async (t) => {
-  const endpoint = await startSyncClient();
-  t.after(() => endpoint.close());
-  await polled(t, { url: endpoint.url.replace("http://", "http://us%40er:p%3Aw@") });
-  assert.equal(endpoint.calls[0]?.headers.authorization, basic("us@er:p:w"));
-});
-
 test("the request says who calls and what it wants", async (t) => {
   const { headers } = await polled(t, { userAgent: "gnr-async-mail-service/1.2.3" });
   assert.equal(headers["user-agent"], "gnr-async-mail-service/1.2.3");

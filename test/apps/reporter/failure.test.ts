@@ -243,6 +243,23 @@ test("one that was set aside and then taken is as good as any other", async (t) 
   assert.equal(client.calls.length, before + 1);
 });
 
+test("of those set aside and never seen again, as deleted ones are, a bounded number is remembered", async (t) => {
+  const { sent, passes, client, posted, session } = await reporting(t, { answer: () => ({ status: 400 }) });
+  await sent("bad");
+  await passes();
+  const [bad] = session.aside;
+  for (let gone = 1; gone < 1000; gone++) session.aside.add(-gone);
+  await passes(1000);
+  await sent("worse");
+  await passes(10_000);
+  assert.ok(client.calls.length > 2);
+  assert.equal(session.aside.size, 1000);
+  assert.ok(session.aside.has(bad!), "what goes on failing is not forgotten");
+  assert.equal(session.aside.has(-1), false, "the oldest of the others is");
+  const reports = posted().filter((ids) => ids.length > 0);
+  assert.deepEqual(new Set(reports.map(String)), new Set(["bad", "worse"]), "each alone");
+});
+
 test("an answer too long to be one is a failure, and the next call works", async (t) => {
   const { sent, passes, client, clock, reportedMs, log } = await reporting(t);
   await passes();

@@ -85,6 +85,23 @@ test("a process reports within about a second of the end, and stops with 0", asy
   assert.deepEqual(await proc.stop(), { code: 0, signal: null });
 });
 
+test("allow_anonymous: metrics ask for no token", async (t) => {
+  const { reporter } = await service(t);
+  const guarded = await reporter();
+  assert.equal((await fetch(`${await guarded.listening()}/metrics`)).status, 401);
+  const open = await reporter({ ALLOW_ANONYMOUS: "true" });
+  assert.equal((await fetch(`${await open.listening()}/metrics`)).status, 200);
+});
+
+test("without a token it listens on loopback only, wherever the api does", async (t) => {
+  const { reporter } = await service(t);
+  const proc = await reporter({ API_TOKEN: "", HOST: "0.0.0.0" });
+  const url = await proc.listening();
+  assert.equal((await fetch(`${url}/metrics`)).status, 200);
+  // All of 127/8 is loopback, but only 127.0.0.1 was bound: a wildcard socket would answer here.
+  await assert.rejects(fetch(`${url.replace("127.0.0.1", "127.0.0.2")}/livez`));
+});
+
 test("SIGTERM during a call: it is finished and marked, and no other begins", async (t) => {
   const { reporter, client, sent, reportedMs } = await service(t);
   const held = gate();

@@ -20,6 +20,7 @@ async function serve(context: TestContext, options: Partial<StatusOptions> = {})
     ports: [],
     registry,
     tokens: { api: "api-token", metrics: "metrics-token" },
+    allowAnonymous: false,
     ready: async () => null,
     log,
     ...options,
@@ -65,6 +66,23 @@ test("not ready is 503 with the reason", async (context) => {
   assert.deepEqual(JSON.parse(body), { ok: false, error: "draining", detail: "draining" });
   assert.ok(headers.get("retry-after"));
   assert.equal((await ask("/livez")).status, 200, "alive all the same");
+});
+
+test("however many ask whether it is ready, few looks are taken, and everyone is answered", async (context) => {
+  let looks = 0;
+  const { ask } = await serve(context, {
+    async ready() {
+      looks += 1;
+      return null;
+    },
+  });
+  const startedMs = performance.now();
+  for (let round = 0; round < 20; round++) {
+    const answers = await Promise.all(Array.from({ length: 20 }, () => ask("/readyz")));
+    assert.ok(answers.every(({ status }) => status === 200));
+  }
+  const gaps = (performance.now() - startedMs) / 20;
+  assert.ok(looks >= 20 && looks <= gaps + 1, `${looks} looks in ${gaps} gaps of 20 ms`);
 });
 
 test("each token opens what it may, in either header", async (context) => {
@@ -154,7 +172,8 @@ test("the ranges are those of the contract, or begin where the operator says", (
 test("an address that is not ours is named", async () => {
   const { registry } = createMetrics({ process: "reporter", version: "1" });
   const tokens = { api: "t", metrics: null };
-  const start = serveStatus({ host: "192.0.2.1", ports: [9110], registry, tokens, ready: async () => null, log });
+  const rest = { registry, tokens, allowAnonymous: false, ready: async () => null, log };
+  const start = serveStatus({ host: "192.0.2.1", ports: [9110], ...rest });
   await assert.rejects(start, /metrics\.host 192\.0\.2\.1: EADDRNOTAVAIL/);
 });
 

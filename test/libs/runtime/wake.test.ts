@@ -41,6 +41,20 @@ test("a nudge wakes it at once, also one that came before the wait", async () =>
   await wake.wait(60_000, forever);
 });
 
+test("a nudge, one for every message sent, makes no error", async () => {
+  let pause: AbortSignal | undefined;
+  const sleep = (ms: number, signal?: AbortSignal) => {
+    pause = signal;
+    return clock.sleep(ms, signal);
+  };
+  const wake = createWake({ changed: () => false, clock: { ...clock, sleep } });
+  const waiting = wake.wait(60_000, forever);
+  wake.nudge();
+  await waiting;
+  assert.ok(pause?.aborted);
+  assert.equal(pause.reason instanceof Error, false);
+});
+
 test("a nudge is used up by one wait", async () => {
   const time = testClock();
   const wake = createWake({ changed: () => false, clock: time });
