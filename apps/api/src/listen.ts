@@ -58,9 +58,17 @@ function urlOf({ address, family, port }: AddressInfo): string {
   return `http://${family === "IPv6" ? `[${address}]` : address}:${port}`;
 }
 
+class CannotListen extends Error {
+  override name = "CannotListen";
+}
+
 function listenFault(error: NodeJS.ErrnoException, host: string, port: number): Error {
   if (error.code === "EADDRINUSE") {
-    return new Error(`server.port is ${port}, in use on ${host} by another program: stop it or choose another (PORT)`);
+    return new CannotListen(
+      `server.port is ${port}, in use on ${host} by another program: stop it or choose another (PORT)`,
+    );
   }
-  return new Error(`cannot listen on server.host ${host}, server.port ${port}: ${error.message}`, { cause: error });
+  return new CannotListen(`cannot listen on server.host ${host}, server.port ${port}: ${error.message}`, {
+    cause: error,
+  });
 }

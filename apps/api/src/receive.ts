@@ -1,6 +1,11 @@
 import type { HttpBindings } from "@hono/node-server";
 
-export type BodyLimits = { maxBodyBytes: number; maxBytesInFlight: number };
+export type BodyLimits = {
+  maxBodyBytes: number;
+  maxBytesInFlight: number;
+  /** A body of which nothing came for so long is given up: what it declared holds room that others need. */
+  stalledMs?: number;
+};
 
 type Incoming = HttpBindings["incoming"];
 type Outgoing = HttpBindings["outgoing"];
@@ -11,7 +16,10 @@ export type Received = Buffer | "too large" | "busy" | "gone";
  * Receives a body within both limits. What a request holds counts until it is answered, parsed data included; a
  * declared length counts at once, so that many large bodies do not fill the memory half each.
  */
-export function createReceiver({ maxBodyBytes, maxBytesInFlight }: BodyLimits) {
+/** Less than the grace of a stop, which would wait for it. */
+const STALLED_MS = 15_000;
+
+export function createReceiver({ maxBodyBytes, maxBytesInFlight, stalledMs = STALLED_MS }: BodyLimits) {
   let inFlight = 0;
 
   return async function receive(incoming: Incoming, outgoing: Outgoing): Promise<Received> {
@@ -32,7 +40,7 @@ export function createReceiver({ maxBodyBytes, maxBytesInFlight }: BodyLimits) {
     });
     if (!hold(declared)) return "busy";
 
-    return collect(incoming, (size) => {
+    return collect(incoming, stalledMs, (size) => {
       if (size > maxBodyBytes) return "too large";
       return size <= held || hold(size - held) ? undefined : "busy";
     });
@@ -40,11 +48,17 @@ export function createReceiver({ maxBodyBytes, maxBytesInFlight }: BodyLimits) {
 }
 
 /** `refuse` is asked with the size after every chunk. The rest of a refused body is left to the server to drain. */
-function collect(incoming: Incoming, refuse: (size: number) => "too large" | "busy" | undefined): Promise<Received> {
+function collect(
+  incoming: Incoming,
+  stalledMs: number,
+  refuse: (size: number) => "too large" | "busy" | undefined,
+): Promise<Received> {
   return new Promise((resolve) => {
     const chunks: Buffer[] = [];
     let size = 0;
+    const stalled = setTimeout(() => incoming.destroy(), stalledMs);
     function onData(chunk: Buffer): void {
+      stalled.refresh();
       size += chunk.length;
       const refusal = refuse(size);
       if (refusal) finish(refusal);
@@ -53,6 +67,7 @@ function collect(incoming: Incoming, refuse: (size: number) => "too large" | "bu
     const onEnd = () => finish(chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks, size));
     const onGone = () => finish("gone");
     function finish(received: Received): void {
+      clearTimeout(stalled);
       incoming.off("data", onData).off("end", onEnd).off("close", onGone);
       if (!incoming.readableEnded) incoming.pause();
       resolve(received);

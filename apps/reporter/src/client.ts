@@ -32,8 +32,8 @@ export type ClientOptions = {
 
 /** An answer is a few counts and ids; whoever sends more is cut off here and read as far as that. */
 const MAX_ANSWER_BYTES = 1_048_576;
-/** As with `next_sync_after`: no answer silences the reports for longer. */
-const LONGEST_RETRY_AFTER_MS = 86_400_000;
+/** No answer silences the reports for longer, whatever it asks. */
+const LONGEST_RETRY_AFTER_MS = 3_600_000;
 
 /** The endpoint that gets the reports. Redirects are answers, not followed: the credentials are for this address. */
 export function createClient(options: ClientOptions): Client {

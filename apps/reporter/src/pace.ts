@@ -9,9 +9,9 @@ export type Pace = {
   failures: number;
   /** Reports in a row that failed alone, so that none was acknowledged in between. */
   failedAlone: number;
-  /** The back-off; a run-now ends it early. */
+  /** The back-off, or Retry-After; a run-now ends it early: the client itself asks to be called. */
   notBeforeMs: number;
-  /** What nothing ends early: Retry-After, the shortest wait after a failure, gathering. */
+  /** What nothing ends early: the shortest wait after a failure, gathering. */
   atLeastMs: number;
 };
 
@@ -57,8 +57,8 @@ export function afterFailure(pace: Pace, failure: Failure, jitter: number, now: 
   const delayMs = next.failures === 0 ? 0 : backoffMs(next.failures - 1, jitter);
   return {
     ...next,
-    notBeforeMs: now.steadyMs + delayMs,
-    atLeastMs: now.steadyMs + (failure.retryAfterMs ?? Math.min(delayMs, FIRST_BACKOFF_MS)),
+    notBeforeMs: now.steadyMs + Math.max(delayMs, failure.retryAfterMs ?? 0),
+    atLeastMs: now.steadyMs + Math.min(delayMs, FIRST_BACKOFF_MS),
   };
 }
 

@@ -19,6 +19,9 @@ const SECOND_SIGNAL_AFTER_MS = 1000;
 const CUT_MS = 1000;
 const CUT_SHARE = 0.2;
 
+/** Faults at a start that an operator mends: their sentence says all, a stack would only hide it. */
+const OPERATORS_FAULTS = new Set(["StorageRefused", "StorageUnavailable", "CannotListen"]);
+
 type Options = { graceMs: number; log: Log; clock: Pick<Clock, "monotonicMs"> };
 
 /**
@@ -55,6 +58,7 @@ export function createShutdown({ graceMs, log, clock }: Options): Shutdown {
   };
 
   const onUncaught = (error: unknown) => {
+    if (error instanceof Error && OPERATORS_FAULTS.has(error.name)) return leave(1, error.message);
     try {
       log.failed(error, { what: "uncaught" });
     } finally {

@@ -59,10 +59,10 @@ async function listenSomewhere(server: Server, host: string, ports: number[]): P
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException;
       if (code !== "EADDRINUSE" && code !== "EACCES")
-        throw new Error(`metrics.host ${host}: ${code}`, { cause: error });
+        throw new CannotListen(`metrics.host ${host}: ${code}`, { cause: error });
     }
   }
-  throw new Error(`metrics.host ${host}: no port is free`);
+  throw new CannotListen(`metrics.host ${host}: no port is free`);
 }
 
 function listen(server: Server, host: string, port: number): Promise<void> {
@@ -133,4 +133,8 @@ function json(status: number, body: object): Reply {
 function send(request: IncomingMessage, response: ServerResponse, { status, type, body, headers }: Reply): void {
   response.writeHead(status, { "content-type": type, "content-length": Buffer.byteLength(body), ...headers });
   response.end(request.method === "HEAD" ? undefined : body);
+}
+
+class CannotListen extends Error {
+  override name = "CannotListen";
 }

@@ -19,6 +19,9 @@ shutdown.deadline.addEventListener("abort", () => say("deadline"));
 const forever = setInterval(() => {}, 60_000);
 say("ready");
 if (closing === "throws_before") setImmediate(() => Promise.reject(new Error("a bug")));
+if (closing === "refused_before") {
+  setImmediate(() => Promise.reject(Object.assign(new Error("not our file"), { name: "StorageRefused" })));
+}
 if (closing === "exits") shutdown.exit(3, "the schema is newer than this program");
 
 await shutdown.run(async () => {

@@ -83,6 +83,13 @@ test("an error that nobody caught is logged, and ends with 1", async (context) =
   assert.equal((await child.said("failed")).error, "a bug");
 });
 
+test("a fault that the operator mends is told in its own words, not as a bug with a stack", async (context) => {
+  const child = await start(context, "refused_before");
+  assert.equal(await child.exited, 1);
+  assert.equal((await child.said("stopped")).reason, "not our file");
+  assert.ok(!child.lines.some(({ event }) => event === "failed"));
+});
+
 test("a process may stop by itself, with its own code and reason", async (context) => {
   const child = await start(context, "exits");
   assert.equal(await child.exited, 3);
