@@ -1,6 +1,5 @@
 import type { Recipient } from "./recipient.ts";
 
-export { type AttemptFacts, decide, expiredBeforeSending, type RetryPolicy } from "./decide.ts";
 export type { Recipient } from "./recipient.ts";
 
 /** How far the dialogue was when it ended. */

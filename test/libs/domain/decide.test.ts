@@ -1,15 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import {
-  type AttemptFacts,
-  decide,
-  expiredBeforeSending,
-  type Outcome,
-  type Recipient,
-  type Reply,
-  type RetryPolicy,
-  type SmtpStage,
-} from "@async-mail/domain/outcome";
+import { type AttemptFacts, decide, expiredBeforeSending, type RetryPolicy } from "@async-mail/domain/decide";
+import type { Outcome, Recipient, Reply, SmtpStage } from "@async-mail/domain/outcome";
 
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
