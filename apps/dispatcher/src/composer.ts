@@ -1,5 +1,6 @@
 import { Piscina } from "piscina";
 import type { ComposeAnswer, ComposeLimits, ComposeTask } from "./compose.worker.ts";
+import { timerMs } from "./longest-timer.ts";
 
 export type ComposeJob = Pick<ComposeTask, "payload" | "messageId" | "dateMs"> & {
   /** Reads the inline attachments; called again when the message has to be composed again. */
@@ -109,7 +110,7 @@ function inBatches(run: (tasks: ComposeTask[]) => Promise<Composed[]>): (task: C
 /** Never throws. The last resort against a message that hangs: its thread is ended. */
 async function runIn(pool: Piscina, tasks: ComposeTask[], timeoutMs: number): Promise<Composed[]> {
   const tooLong = new AbortController();
-  const timer = setTimeout(() => tooLong.abort(), timeoutMs);
+  const timer = setTimeout(() => tooLong.abort(), timerMs(timeoutMs));
   try {
     return await pool.run(tasks, { signal: tooLong.signal, transferList: ownBuffers(tasks) });
   } catch (error) {

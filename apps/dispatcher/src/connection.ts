@@ -4,6 +4,7 @@ import SMTPConnection from "nodemailer/lib/smtp-connection";
 import type { MayCrossInClear } from "./clear-passwords.ts";
 import type { Composed } from "./composed.ts";
 import { exchange } from "./exchange.ts";
+import { timerMs } from "./longest-timer.ts";
 import { CannotOpen, connectFailure, loginFailure } from "./opening-failure.ts";
 import { cut, sendMessage, socketOf } from "./sending.ts";
 import { tlsOptions } from "./tls-options.ts";
@@ -38,17 +39,21 @@ export type ConnectionOptions = {
 
 /** For connecting and for each reply until the message is handed over, unless the account says otherwise. */
 const TIMEOUT_MS = 30_000;
-/** How long QUIT may take, and the server's close after it. */
+/** How long QUIT and the server's close after it may take together. */
 const QUIT_MS = 3_000;
 
-/** Connects, encrypts as the account wants it, and logs in; throws CannotOpen. */
-export async function openConnection(account: Account, options: ConnectionOptions): Promise<Connection> {
+/** Connects, encrypts as the account wants it, and logs in; throws CannotOpen, or the signal's reason when aborted. */
+export async function openConnection(
+  account: Account,
+  options: ConnectionOptions,
+  signal?: AbortSignal,
+): Promise<Connection> {
   // A handshake that fails where encryption is only a bonus leaves the way in clear, as other mail servers do.
   try {
-    return await open(account, options, false);
+    return await open(account, options, false, signal);
   } catch (error) {
     if (!(error instanceof CannotOpen) || !mayGoWithoutTls(account, error)) throw error;
-    return await open(account, options, true);
+    return await open(account, options, true, signal);
   }
 }
 
@@ -56,8 +61,14 @@ function mayGoWithoutTls(account: Account, { reply }: CannotOpen): boolean {
   return account.security === "opportunistic" && account.password === null && reply.stage === "tls";
 }
 
-async function open(account: Account, options: ConnectionOptions, ignoreTls: boolean): Promise<Connection> {
-  const timeoutMs = account.timeoutSeconds === null ? TIMEOUT_MS : account.timeoutSeconds * 1000;
+async function open(
+  account: Account,
+  options: ConnectionOptions,
+  ignoreTls: boolean,
+  signal?: AbortSignal,
+): Promise<Connection> {
+  signal?.throwIfAborted();
+  const timeoutMs = timerMs(account.timeoutSeconds === null ? TIMEOUT_MS : account.timeoutSeconds * 1000);
   const smtp = new SMTPConnection({
     host: account.host,
     port: account.port,
@@ -72,12 +83,17 @@ async function open(account: Account, options: ConnectionOptions, ignoreTls: boo
   });
   // Whoever waits for something listens for itself; an idle connection may fail without anyone's concern.
   smtp.on("error", () => {});
+  const onAbort = () => cut(smtp, "no longer wanted");
+  signal?.addEventListener("abort", onAbort);
   try {
     await connect(smtp, account, timeoutMs);
     await login(smtp, account, options.mayCrossInClear, timeoutMs);
   } catch (error) {
     smtp.close();
+    signal?.throwIfAborted();
     throw error;
+  } finally {
+    signal?.removeEventListener("abort", onAbort);
   }
   return connectionOf(smtp, options.monotonicMs(), timeoutMs);
 }
@@ -138,7 +154,9 @@ function connectionOf(smtp: SMTPConnection, openedMs: number, timeoutMs: number)
     reset: () => reset(smtp, timeoutMs),
     quit: () => {
       if (smtp.destroyed) return;
-      socket?.setTimeout(QUIT_MS);
+      // Also against a server that drips: a stop waits for this.
+      const timer = setTimeout(() => socket?.destroy(), QUIT_MS);
+      void closed.then(() => clearTimeout(timer));
       smtp.quit();
     },
     cut: (reason) => cut(smtp, reason),

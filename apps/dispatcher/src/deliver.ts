@@ -1,11 +1,11 @@
 import { type Claim, type Settled, StorageBusy, StorageUnavailable, type Store } from "@async-mail/db/store";
-import { type Account, DEFAULT_ACCOUNT_ID, type OnAmbiguous } from "@async-mail/domain/account";
-import { type AttemptFacts, decide, expiredBeforeSending, type RetryPolicy } from "@async-mail/domain/decide";
+import type { Account, OnAmbiguous } from "@async-mail/domain/account";
+import { type AttemptFacts, decide, endOf, expiredBeforeSending, type RetryPolicy } from "@async-mail/domain/decide";
 import type { Outcome, Reply } from "@async-mail/domain/outcome";
-import { givenUp } from "@async-mail/domain/recipient";
 import { type Instant, toWallMs } from "@async-mail/domain/time";
 import type { Clock } from "@async-mail/runtime/clock";
 import type { Log } from "@async-mail/runtime/log";
+import { accountInUse } from "./account-in-use.ts";
 import { type Composer, ComposerClosed } from "./composer.ts";
 import type { DispatcherMetrics } from "./metrics.ts";
 import type { Relay } from "./relay.ts";
@@ -27,41 +27,51 @@ export type Delivery = {
   random(): number;
 };
 
-/** One claimed message, to its settled row. Never throws. */
-export async function deliver(delivery: Delivery, claim: Claim): Promise<void> {
+/** A claim, and whether it is surely still ours: under another number of this process it is not. */
+export type OwnClaim = Claim & { stands(): boolean };
+
+/** One claimed message, to its settled row. Answers whether that was written. Never throws. */
+export async function deliver(delivery: Delivery, claim: OwnClaim): Promise<boolean> {
   const startedMs = delivery.clock.monotonicMs();
   try {
     const { outcome, now } = await outcomeOf(delivery, claim);
-    await settle(delivery, claim, outcome, now, startedMs);
+    return await settle(delivery, claim, outcome, now, startedMs);
   } catch (error) {
     delivery.log.failed(error, { what: "delivery", id: claim.id });
-    await endAfterBug(delivery, claim, error, startedMs);
+    return await endAfterBug(delivery, claim, error, startedMs);
   }
 }
 
 /** A bug, and this message's alone: better an end that everyone sees than a claim that is never settled. */
-async function endAfterBug(delivery: Delivery, claim: Claim, bug: unknown, startedMs: number): Promise<void> {
+async function endAfterBug(delivery: Delivery, claim: Claim, bug: unknown, startedMs: number): Promise<boolean> {
   const error = `internal error, it may have been sent: ${bug}`;
-  const recipients = claim.recipients.map((one) => (one.outcome === "waiting" ? givenUp(one, error, {}) : one));
-  const outcome: Outcome = { kind: "error", error, recipients, mailFromSent: true };
+  const outcome = endOf(claim.recipients, error, true);
   try {
-    await settle(delivery, claim, outcome, delivery.clock.now(), startedMs);
+    return await settle(delivery, claim, outcome, delivery.clock.now(), startedMs);
   } catch (again) {
     delivery.log.failed(again, { what: "delivery, ending it", id: claim.id });
+    return false;
   }
 }
 
-async function settle(delivery: Delivery, claim: Claim, outcome: Outcome, now: Instant, startedMs: number) {
+async function settle(
+  delivery: Delivery,
+  claim: Claim,
+  outcome: Outcome,
+  now: Instant,
+  startedMs: number,
+): Promise<boolean> {
   const { clock, log, metrics, settler } = delivery;
   const settled = await settler.settle(claim, outcome, now);
-  if (settled === null) return; // this process ends first, and its claims go back with it
+  if (settled === null) return false; // this process ends first, and others strike it off
   if (settled.written) metrics.settled(claim, outcome, now.wallMs);
   if (settled.written) log.settled(describe(claim, outcome, now, clock.monotonicMs() - startedMs));
   else log.leaseLost({ id: claim.id, account: claim.account.id });
   tellAccount(log, claim.account.id, settled, now);
+  return true;
 }
 
-async function outcomeOf(delivery: Delivery, claim: Claim): Promise<{ outcome: Outcome; now: Instant }> {
+async function outcomeOf(delivery: Delivery, claim: OwnClaim): Promise<{ outcome: Outcome; now: Instant }> {
   const { clock, policy, random } = delivery;
   const facts = factsOf(claim, delivery.onAmbiguous);
   const begun = clock.now();
@@ -73,14 +83,14 @@ async function outcomeOf(delivery: Delivery, claim: Claim): Promise<{ outcome: O
 }
 
 /** The one place where exceptions become a value. */
-async function attempt(delivery: Delivery, claim: Claim): Promise<Reply> {
+async function attempt(delivery: Delivery, claim: OwnClaim): Promise<Reply> {
   let handedOver = false;
   try {
     const composed = await compose(delivery, claim);
     if (!composed.ok) return { kind: "uncomposed", permanent: composed.permanent, reason: composed.reason };
     handedOver = true;
-    const { accountKey, connectionShare } = claim;
-    const hop = { accountKey, connectionShare, account: accountOf(claim, delivery.defaultAccount) };
+    const { accountKey, stands } = claim;
+    const hop = { accountKey, stands, account: accountInUse(claim.account, delivery.defaultAccount) };
     return await delivery.relay.send(hop, { sender: composed.sender, raw: composed.raw, recipients: waiting(claim) });
   } catch (error) {
     if (error instanceof StorageBusy || error instanceof StorageUnavailable || error instanceof ComposerClosed)
@@ -97,14 +107,15 @@ async function compose({ composer, store, clock, metrics }: Delivery, claim: Cla
     payload: claim.payload,
     messageId: claim.messageId,
     dateMs: claim.firstAttemptMs,
-    contents: async () => (claim.contentBytes === 0 ? [] : await store.queue.contents(claim.messageKey)),
+    contents: async () => (hasContents(claim) ? await store.queue.contents(claim.messageKey) : []),
   });
   metrics.composed((clock.monotonicMs() - startedMs) / 1000, composed.attachments);
   return composed;
 }
 
-function accountOf(claim: Claim, configured: Account | null): Account {
-  return claim.account.id === DEFAULT_ACCOUNT_ID && configured !== null ? configured : claim.account;
+/** An empty file is one too. */
+function hasContents({ payload }: Claim): boolean {
+  return payload.attachments?.some(({ size }) => size !== undefined) ?? false;
 }
 
 function waiting({ recipients }: Claim): string[] {

@@ -1,4 +1,4 @@
-import type { ClaimAnswer, Store } from "@async-mail/db/store";
+import type { Claim, ClaimAnswer, Store } from "@async-mail/db/store";
 import type { Clock } from "@async-mail/runtime/clock";
 import type { Log } from "@async-mail/runtime/log";
 import type { Presence } from "@async-mail/runtime/presence";
@@ -7,7 +7,9 @@ import { type Delivery, deliver } from "./deliver.ts";
 import type { Flight } from "./flight.ts";
 import type { DispatcherMetrics } from "./metrics.ts";
 import type { Relay } from "./relay.ts";
+import type { Reservations } from "./reservations.ts";
 import type { Settler } from "./settler.ts";
+import { LOOK_MS, type Withholding } from "./withholding.ts";
 
 export type Dispatcher = {
   store: Pick<Store, "queue" | "busyRetries">;
@@ -16,7 +18,9 @@ export type Dispatcher = {
   log: Pick<Log, "claimed">;
   metrics: Pick<DispatcherMetrics, "look">;
   flight: Flight;
-  relay: Pick<Relay, "surplus">;
+  relay: Pick<Relay, "needed">;
+  reservations: Reservations;
+  withholding: Withholding;
   composer: Pick<Composer, "queued">;
   settler: Pick<Settler, "stuck">;
   delivery: Delivery;
@@ -28,6 +32,8 @@ export type Dispatcher = {
   intervalMs: number;
   /** The last claim that found nothing it might take; null: the last one found something. */
   empty: { untilMs: number; landings: number } | null;
+  /** A message to be sent alone waits until nothing is in flight. */
+  soloWaiting: boolean;
 };
 
 /** Until a process that missed its beats, or a database that refuses, is looked at again. */
@@ -41,31 +47,44 @@ const EMPTY_MS = 50;
 
 /** One pass: as many due messages as there are free slots are claimed, and on their way. Answers when to look again. */
 export async function dispatchDue(dispatcher: Dispatcher): Promise<{ waitMs: number }> {
-  const { store, presence, clock, metrics, composer, flight, settler, intervalMs } = dispatcher;
+  const { waitMs } = await claimMore(dispatcher);
+  return { waitMs: dispatcher.flight.size() > 0 ? Math.min(waitMs, LOOK_MS) : waitMs };
+}
+
+async function claimMore(dispatcher: Dispatcher): Promise<{ waitMs: number }> {
+  const { store, presence, clock, metrics, composer, flight, settler, withholding, intervalMs } = dispatcher;
   metrics.look(composer.queued(), store.busyRetries());
   if (!presence.stands() || settler.stuck()) return { waitMs: Math.min(TROUBLE_MS, intervalMs) };
+  if (flight.size() > 0) await withholding.look();
   await giveBackConnections(dispatcher);
 
-  const full = flight.size() >= dispatcher.capacity || flight.solo();
+  const full = isFull(dispatcher);
   // A look first: claiming is a transaction, even when it finds nothing.
   if (full || !(await store.queue.ready(clock.now())))
     return { waitMs: full ? intervalMs : await untilNext(dispatcher) };
   if (stillEmpty(dispatcher)) return { waitMs: EMPTY_MS };
-  const answer = await claim(dispatcher);
+  const number = presence.process();
+  const answer = await claim(dispatcher, number);
+  if (answer.kind === "suspended") withholding.suspended();
   if (answer.kind !== "claimed") return { waitMs: Math.min(TROUBLE_MS, intervalMs) };
-  begin(dispatcher, answer);
+  dispatcher.soloWaiting = answer.soloWaiting;
+  begin(dispatcher, number, answer.claims);
   const found = answer.claims.length > 0;
   dispatcher.empty = found ? null : { untilMs: clock.now().steadyMs + EMPTY_MS, landings: flight.landings() };
   return { waitMs: found ? await untilNext(dispatcher) : EMPTY_MS };
+}
+
+function isFull({ flight, capacity, soloWaiting }: Dispatcher): boolean {
+  return flight.size() >= capacity || flight.solo() || (soloWaiting && flight.size() > 0);
 }
 
 function stillEmpty({ empty, clock, flight }: Dispatcher): boolean {
   return empty !== null && empty.landings === flight.landings() && clock.now().steadyMs < empty.untilMs;
 }
 
-function claim({ store, presence, clock, flight, ...limits }: Dispatcher): Promise<ClaimAnswer> {
+function claim({ store, clock, flight, ...limits }: Dispatcher, process: number): Promise<ClaimAnswer> {
   const request = {
-    process: presence.process(),
+    process,
     slots: limits.capacity - flight.size(),
     capacity: limits.capacity,
     bytes: Math.max(0, limits.maxBytesInFlight - flight.bytes()),
@@ -75,16 +94,26 @@ function claim({ store, presence, clock, flight, ...limits }: Dispatcher): Promi
   return store.queue.claimDue(request, clock.now());
 }
 
-function begin({ flight, log, delivery }: Dispatcher, { claims }: Extract<ClaimAnswer, { kind: "claimed" }>): void {
-  for (const one of claims) flight.add(one, deliver(delivery, one));
+function begin(dispatcher: Dispatcher, number: number, claims: Claim[]): void {
+  const { flight, log, delivery, presence, reservations, withholding } = dispatcher;
+  // A process that was struck off stands again at once, under another number: what it had claimed is not its own then.
+  const stands = () => presence.stands() && presence.process() === number;
+  withholding.claimed(claims);
+  for (const one of claims) {
+    reservations.taken(one);
+    flight.add(one, deliver(delivery, { ...one, stands }));
+  }
   if (claims.length > 0) log.claimed({ count: claims.length });
 }
 
 /** Before claiming and never beside it: a claim may hand out what is being given back. */
-async function giveBackConnections({ relay, flight, store, presence, clock }: Dispatcher): Promise<void> {
-  const held = flight.held();
-  for (const { accountKey, keep } of relay.surplus((key) => held.has(key)))
+async function giveBackConnections(dispatcher: Dispatcher): Promise<void> {
+  const { relay, reservations, flight, store, presence, clock } = dispatcher;
+  const needed = (accountKey: number, share: number) => relay.needed(accountKey, share, flight.held().has(accountKey));
+  for (const { accountKey, keep } of reservations.surplus(needed)) {
     await store.queue.giveBackConnections(presence.process(), accountKey, keep, clock.now());
+    reservations.lowered(accountKey, keep);
+  }
 }
 
 async function untilNext({ store, clock, intervalMs }: Dispatcher): Promise<number> {

@@ -1,4 +1,5 @@
 import type SMTPConnection from "nodemailer/lib/smtp-connection";
+import { timerMs } from "./longest-timer.ts";
 
 /** What nodemailer says of a failure. */
 export type SmtpError = Error & {
@@ -46,7 +47,7 @@ export function exchange<T>(
     };
     const within = (ms: number) => {
       clearTimeout(timer);
-      if (!over) timer = setTimeout(onDeadline, ms);
+      if (!over) timer = setTimeout(onDeadline, timerMs(ms));
     };
     within(firstMs);
     smtp.once("error", finish);

@@ -8,12 +8,14 @@ export type Flight = {
   held(): ReadonlyMap<number, number>;
   /** How many have been, and are no more. */
   landings(): number;
+  /** How many of these have no outcome in the file: whether they were sent is not for us to say any more. */
+  unsettled(): number;
   /** One that is sent alone is under way. */
   solo(): boolean;
-  /** Keeps the claim in flight until `delivery` is done. */
-  add(claim: Claim, delivery: Promise<void>): void;
+  /** Keeps the claim in flight until `delivery` is done, which answers whether the claim was settled. */
+  add(claim: Claim, delivery: Promise<boolean>): void;
   /** Resolves when nothing is in flight, or when aborted. */
-  landed(signal: AbortSignal): Promise<void>;
+  landed(signal?: AbortSignal): Promise<void>;
 };
 
 /**
@@ -30,6 +32,7 @@ export function createFlight(onLanding: () => void): Flight {
   let bytes = 0;
   let solos = 0;
   let landings = 0;
+  let unsettled = 0;
 
   function count(claim: Claim, change: 1 | -1): void {
     bytes += change * claim.bytes;
@@ -53,11 +56,13 @@ export function createFlight(onLanding: () => void): Flight {
     bytes: () => bytes,
     held: () => held,
     landings: () => landings,
+    unsettled: () => unsettled,
     solo: () => solos > 0,
     add(claim, delivery) {
       count(claim, 1);
-      const flying = delivery.finally(() => {
+      const flying = delivery.then((settled) => {
         count(claim, -1);
+        if (!settled) unsettled += 1;
         deliveries.delete(flying);
         landings += 1;
         tell();
@@ -65,8 +70,10 @@ export function createFlight(onLanding: () => void): Flight {
       deliveries.add(flying);
     },
     async landed(signal) {
-      const aborted = new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
-      while (deliveries.size > 0 && !signal.aborted) await Promise.race([aborted, Promise.all(deliveries)]);
+      const aborted = new Promise<void>((resolve) =>
+        signal?.addEventListener("abort", () => resolve(), { once: true }),
+      );
+      while (deliveries.size > 0 && !signal?.aborted) await Promise.race([aborted, Promise.all(deliveries)]);
     },
   };
 }

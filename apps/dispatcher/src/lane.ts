@@ -6,38 +6,56 @@ import { CannotOpen } from "./opening-failure.ts";
 /** A message's place at its account: a connection for it alone, or why there is none. */
 export type Seat = { kind: "seated"; connection: Connection } | Reply;
 
+/** What came of trying to log in: just now, or there is a connection that is. */
+export type Login = { kind: "logged_in" } | { kind: "in_use" } | Reply;
+
 /** One account's connections, and the messages that wait for one of them. */
 export type Lane = {
-  /** The account as it is now, and how many connections this process may have open to it. */
-  update(account: Account, share: number): void;
+  /** The account as it is now. */
+  update(account: Account): void;
   take(): Promise<Seat>;
   /** After a message: for the next one when `usable`, else it is ended. */
   giveBack(connection: Connection, usable: boolean): void;
   /** A connection found dead for a fresh one. */
   replace(connection: Connection): Promise<Seat>;
+  /** A fresh connection only to see whether it can be had, within the share; one in use tells as much. */
+  tryLogin(): Promise<Login>;
   /** Seats whoever waits, as far as connections and room go. */
   serve(): void;
-  /** Lowers the share to what is open, when less is needed; answers it then. */
-  lowerShare(): number | null;
   /** Opening, busy, idle and closing: what the server may see. */
   open(): number;
+  closing(): number;
   idle(): number;
   idleSinceMs(): number;
+  waiting(): number;
+  /** The account as it is now. */
+  account(): Account;
+  /** Nothing was sent for a while. */
+  quiet(): boolean;
   closeOneIdle(): void;
-  closeIdle(): void;
   /** Nothing left to remember. */
   unused(): boolean;
+  /** Answers the messages that wait for a connection. */
+  turnAway(answer: Reply): void;
+  /** As `turnAway`, also those for which one is being opened; no connection is used again. */
   stop(answer: Reply): void;
+  /** Ends all connections at once, and all that waits, whoever it is for. */
+  drop(answer: Extract<Reply, { kind: "given_back" }>): void;
   cut(reason: string): void;
   close(): Promise<void>;
 };
 
 export type LaneOptions = {
-  openConnection(account: Account): Promise<Connection>;
+  /** Throws the signal's reason when aborted. */
+  openConnection(account: Account, signal: AbortSignal): Promise<Connection>;
   monotonicMs(): number;
   idleMs?: number;
+  /** Connections this process may have open to the account. */
+  share(): number;
   /** Room for one more connection in the whole process. */
   mayOpen(asking: Lane): boolean;
+  /** Another account has no connection at all, and no room for one. */
+  othersStarve(asking: Lane): boolean;
   /** A connection is idle or closed: there may be room for another account. */
   onRoom(): void;
 };
@@ -49,19 +67,21 @@ const QUIET_MS = 1_000;
 /** After a failed opening, the connections that work carry all for so long. */
 const REOPEN_MS = 30_000;
 
-type Waiter = (seat: Seat) => void;
+type Waiter = { answer(seat: Seat): void; isLogin: boolean };
 type Idle = { connection: Connection; sinceMs: number; timer: NodeJS.Timeout };
 
 export function createLane(options: LaneOptions): Lane {
   /** Each with the settings under which it was opened. */
   const connections = new Map<Connection, string>();
-  const waiting: Waiter[] = [];
+  /** Those of them that were told to end. */
+  const closing = new Set<Connection>();
   const idleMs = options.idleMs ?? IDLE_MS;
+  let waiting: Waiter[] = [];
   let idle: Idle[] = [];
+  let openings = new AbortController();
   let opening = 0;
   let account: Account;
   let settings = "";
-  let share = 0;
   /** Messages that have a connection. */
   let seated = 0;
   let usedMs = 0;
@@ -69,6 +89,8 @@ export function createLane(options: LaneOptions): Lane {
   let stopped = false;
 
   const open = () => connections.size + opening;
+  /** One always: a message that is here has been claimed. */
+  const most = () => Math.max(1, options.share());
 
   function serve(): void {
     while (waiting.length > 0) {
@@ -84,30 +106,36 @@ export function createLane(options: LaneOptions): Lane {
    * counts at the server.
    */
   function mayTry(): boolean {
-    if (open() >= Math.min(share, waiting.length + opening + seated)) return false;
+    if (open() >= Math.min(most(), waiting.length + opening + seated)) return false;
     return open() === 0 || options.monotonicMs() >= reopenMs;
   }
 
   function seat(waiter: Waiter, connection: Connection): void {
     seated += 1;
-    waiter({ kind: "seated", connection });
+    waiter.answer({ kind: "seated", connection });
   }
 
   async function openFor(waiter: Waiter): Promise<void> {
-    opening += 1;
-    const under = settings;
     try {
-      const connection = await options.openConnection(account);
-      connections.set(connection, under);
-      void connection.closed.then(() => forget(connection));
-      opening -= 1;
-      seat(waiter, connection);
+      seat(waiter, await openOne());
     } catch (error) {
-      opening -= 1;
-      waiter(error instanceof CannotOpen ? error.reply : { kind: "unreachable", stage: "connect", reason: `${error}` });
-      afterFailure();
+      waiter.answer(failure(error));
+      if (!(error instanceof OpeningEnded)) afterFailure();
       options.onRoom();
       serve();
+    }
+  }
+
+  async function openOne(): Promise<Connection> {
+    const under = settings;
+    opening += 1;
+    try {
+      const connection = await options.openConnection(account, openings.signal);
+      connections.set(connection, under);
+      void connection.closed.then(() => forget(connection));
+      return connection;
+    } finally {
+      opening -= 1;
     }
   }
 
@@ -115,15 +143,32 @@ export function createLane(options: LaneOptions): Lane {
   function afterFailure(): void {
     reopenMs = options.monotonicMs() + REOPEN_MS;
     if (open() > 0) return;
-    for (const waiter of waiting.splice(0))
-      waiter({ kind: "given_back", reason: "the account's server cannot be reached", mailFromSent: false });
+    const reason = "the account's server cannot be reached";
+    turnAway({ kind: "given_back", reason, mailFromSent: false }, () => true);
+  }
+
+  function turnAway(answer: Reply, which: (waiter: Waiter) => boolean): void {
+    const away = waiting.filter(which);
+    waiting = waiting.filter((waiter) => !which(waiter));
+    for (const waiter of away) waiter.answer(answer);
+  }
+
+  function abortOpenings(answer: Reply): void {
+    openings.abort(new OpeningEnded(answer));
+    openings = new AbortController();
   }
 
   function forget(connection: Connection): void {
     connections.delete(connection);
+    closing.delete(connection);
     dropIdle((one) => one.connection === connection);
     options.onRoom();
     serve();
+  }
+
+  function end(connection: Connection): void {
+    if (connections.has(connection)) closing.add(connection);
+    connection.quit();
   }
 
   /** The one used last, so that a lane that needs fewer lets the others end. */
@@ -133,7 +178,7 @@ export function createLane(options: LaneOptions): Lane {
       if (last === undefined) return null;
       clearTimeout(last.timer);
       if (isGood(last.connection)) return last.connection;
-      last.connection.quit();
+      end(last.connection);
     }
   }
 
@@ -145,10 +190,16 @@ export function createLane(options: LaneOptions): Lane {
   function giveBack(connection: Connection, usable: boolean): void {
     seated -= 1;
     usedMs = options.monotonicMs();
-    if (usable && !stopped && open() <= share && isGood(connection)) rest(connection);
-    else connection.quit();
+    if (usable && !stopped && isGood(connection) && isWanted()) rest(connection);
+    else end(connection);
     serve();
     if (idle.length > 0) options.onRoom();
+  }
+
+  /** What comes back is for this account's next message, unless another account has none at all. */
+  function isWanted(): boolean {
+    const staying = open() - closing.size;
+    return staying <= options.share() && !(staying > 1 && options.othersStarve(lane));
   }
 
   function rest(connection: Connection): void {
@@ -160,7 +211,7 @@ export function createLane(options: LaneOptions): Lane {
   }
 
   function quitIdle(which: (one: Idle) => boolean): void {
-    for (const one of dropIdle(which)) one.connection.quit();
+    for (const one of dropIdle(which)) end(one.connection);
   }
 
   function dropIdle(which: (one: Idle) => boolean): Idle[] {
@@ -171,16 +222,42 @@ export function createLane(options: LaneOptions): Lane {
     return dropped;
   }
 
+  function isLoggedIn(): boolean {
+    const usable = (connection: Connection) => !closing.has(connection) && isGood(connection);
+    return [...connections.keys()].some(usable);
+  }
+
+  async function tryLogin(): Promise<Login> {
+    if (open() >= most()) return isLoggedIn() ? { kind: "in_use" } : await loginInTurn();
+    try {
+      end(await openOne());
+      return { kind: "logged_in" };
+    } catch (error) {
+      options.onRoom();
+      serve();
+      return failure(error);
+    }
+  }
+
+  async function loginInTurn(): Promise<Login> {
+    const place = await new Promise<Seat>((answer) => {
+      waiting.unshift({ answer, isLogin: true });
+      serve();
+    });
+    if (place.kind !== "seated") return place;
+    giveBack(place.connection, true);
+    return { kind: "logged_in" };
+  }
+
   const lane: Lane = {
-    update: (now, newShare) => {
+    update: (now) => {
       account = now;
-      share = Math.max(newShare, 1);
       settings = settingsOf(now);
     },
     take: () =>
-      new Promise((resolve) => {
+      new Promise((answer) => {
         usedMs = options.monotonicMs();
-        waiting.push(resolve);
+        waiting.push({ answer, isLogin: false });
         serve();
       }),
     giveBack,
@@ -190,40 +267,61 @@ export function createLane(options: LaneOptions): Lane {
       connection.cut("ended by the server while idle");
       await connection.closed;
       seated -= 1;
-      return new Promise((resolve) => {
-        waiting.unshift(resolve);
+      return new Promise((answer) => {
+        waiting.unshift({ answer, isLogin: false });
         serve();
       });
     },
+    tryLogin,
     serve,
-    lowerShare: () => {
-      const busy = waiting.length > 0 || open() > idle.length;
-      if (busy || open() >= share || options.monotonicMs() - usedMs < QUIET_MS) return null;
-      share = open();
-      return share;
-    },
     open,
+    closing: () => closing.size,
     idle: () => idle.length,
     idleSinceMs: () => idle[0]?.sinceMs ?? Infinity,
+    waiting: () => waiting.length,
+    account: () => account,
+    quiet: () => options.monotonicMs() - usedMs >= QUIET_MS,
     closeOneIdle: () => quitIdle((one) => one === idle[0]),
-    closeIdle: () => quitIdle(() => true),
-    unused: () => open() === 0 && share === 0 && waiting.length === 0,
+    unused: () => open() === 0 && seated === 0 && waiting.length === 0,
+    turnAway: (answer) => turnAway(answer, ({ isLogin }) => !isLogin),
     stop: (answer) => {
       stopped = true;
-      for (const waiter of waiting.splice(0)) waiter(answer);
+      turnAway(answer, () => true);
+      abortOpenings(answer);
+    },
+    drop: (answer) => {
+      turnAway(answer, () => true);
+      abortOpenings(answer);
+      for (const connection of connections.keys()) connection.cut(answer.reason);
     },
     cut: (reason) => {
       for (const connection of connections.keys()) connection.cut(reason);
     },
     close: async () => {
       stopped = true;
-      idle = [];
+      dropIdle(() => true);
       const all = [...connections.keys()];
-      for (const connection of all) connection.quit();
+      for (const connection of all) end(connection);
       await Promise.all(all.map((connection) => connection.closed));
     },
   };
   return lane;
+}
+
+/** An opening that nobody waits for any more, with the answer to whoever did. */
+class OpeningEnded extends Error {
+  override name = "OpeningEnded";
+  answer: Reply;
+
+  constructor(answer: Reply) {
+    super("no connection is wanted any more");
+    this.answer = answer;
+  }
+}
+
+function failure(error: unknown): Reply {
+  if (error instanceof OpeningEnded) return error.answer;
+  return error instanceof CannotOpen ? error.reply : { kind: "unreachable", stage: "connect", reason: `${error}` };
 }
 
 /** All that a connection was made with: another one is needed when it changes. */

@@ -2,17 +2,19 @@ import { availableParallelism, hostname } from "node:os";
 import { createFaultHandler } from "@async-mail/db/fault";
 import { seedScheduler } from "@async-mail/db/seed";
 import { openStore } from "@async-mail/db/sqlite/open";
-import { type Account, DEFAULT_ACCOUNT_ID, defaultAccount } from "@async-mail/domain/account";
+import { type Account, defaultAccount } from "@async-mail/domain/account";
 import { bootReading, createClock } from "@async-mail/runtime/clock";
 import { startConfig } from "@async-mail/runtime/config";
 import { createLog } from "@async-mail/runtime/log";
 import { runLoop } from "@async-mail/runtime/loop";
 import { createMetrics } from "@async-mail/runtime/metrics";
 import { keepPresence } from "@async-mail/runtime/presence";
+import { whyNotReady } from "@async-mail/runtime/readiness";
 import { createShutdown } from "@async-mail/runtime/shutdown";
 import { serveStatus, statusPorts } from "@async-mail/runtime/status-server";
 import { createWake } from "@async-mail/runtime/wake";
 import self from "../package.json" with { type: "json" };
+import { accountInUse } from "./account-in-use.ts";
 import { passwordsInClear } from "./clear-passwords.ts";
 import { createComposer } from "./composer.ts";
 import { openConnection } from "./connection.ts";
@@ -21,8 +23,11 @@ import { ehloName } from "./ehlo-name.ts";
 import { createFlight } from "./flight.ts";
 import { dispatcherMetrics } from "./metrics.ts";
 import { createRelay } from "./relay.ts";
+import { createReservations } from "./reservations.ts";
 import { createSettler } from "./settler.ts";
-import { type Verifier, verifyAsked } from "./verify.ts";
+import { leave } from "./stop.ts";
+import { createVerifications } from "./verify.ts";
+import { createWithholding } from "./withholding.ts";
 
 /** More threads than this compose faster than one process can send. */
 const MOST_THREADS = 4;
@@ -68,7 +73,8 @@ const status = await serveStatus({
   ports: statusPorts("dispatcher", metrics.port),
   registry: measured.registry,
   tokens: { api: server.apiToken, metrics: metrics.token },
-  ready,
+  allowAnonymous: server.allowAnonymous,
+  ready: () => whyNotReady({ stopping, stands: presence.stands, checkWritable: store.service.checkWritable }),
   log,
 });
 log.started({ version, database: storage.dbPath, number: presence.process() });
@@ -76,13 +82,12 @@ log.started({ version, database: storage.dbPath, number: presence.process() });
 const ehlo = await ehloName(smtp.ehloName, hostname());
 if (ehlo.guessed)
   log.warning(`this machine has no full domain name; servers are greeted as ${ehlo.name}: set smtp.ehlo_name`);
-const open = (account: Account) =>
-  openConnection(account, {
-    ehloName: ehlo.name,
-    tlsCa: smtp.tlsCa,
-    mayCrossInClear: passwordsInClear(smtp.plainAuthHosts),
-    monotonicMs: clock.monotonicMs,
-  });
+const connecting = {
+  ehloName: ehlo.name,
+  tlsCa: smtp.tlsCa,
+  mayCrossInClear: passwordsInClear(smtp.plainAuthHosts),
+  monotonicMs: clock.monotonicMs,
+};
 
 const wake = createWake({ changed: () => store.changed(), clock, idleMs: IDLE_LOOK_MS });
 const flight = createFlight(wake.nudge);
@@ -95,15 +100,19 @@ const composer = createComposer({
   },
   onError: (error) => log.failed(error, { what: "composing thread" }),
 });
+const reservations = createReservations();
 const relay = createRelay({
-  openConnection: open,
+  openConnection: (account: Account, signal) => openConnection(account, connecting, signal),
+  share: reservations.share,
   maxConnections: delivery.maxConnections,
-  stands: presence.stands,
   monotonicMs: clock.monotonicMs,
   onSession: counted.session,
 });
 const settler = createSettler({ store, clock, log, giveUp: deadline });
-presence.onLost(relay.closeIdle);
+presence.onLost(() => {
+  reservations.forget();
+  relay.drop();
+});
 
 const dispatcher: Dispatcher = {
   store,
@@ -113,6 +122,8 @@ const dispatcher: Dispatcher = {
   metrics: counted,
   flight,
   relay,
+  reservations,
+  withholding: createWithholding({ store, relay, clock }),
   composer,
   settler,
   delivery: {
@@ -136,8 +147,17 @@ const dispatcher: Dispatcher = {
   maxConnectionsPerAccount: delivery.maxConnectionsPerAccount,
   intervalMs: delivery.sendIntervalSeconds * 1000,
   empty: null,
+  soloWaiting: false,
 };
-const verifier: Verifier = { store, presence, clock, openConnection: open, accountInUse };
+const verifications = createVerifications({
+  store,
+  presence,
+  clock,
+  relay,
+  accountInUse: (account) => accountInUse(account, configured),
+  stopping,
+  onError: (error) => onFault(error, "verifying"),
+});
 const running = [
   runLoop({
     pass: () => dispatchDue(dispatcher),
@@ -147,7 +167,7 @@ const running = [
     onError: (error) => onFault(error, "dispatching"),
   }),
   runLoop({
-    pass: () => verifyAsked(verifier),
+    pass: verifications.pass,
     clock,
     signal: stopping,
     onError: (error) => onFault(error, "verifying"),
@@ -158,23 +178,8 @@ deadline.addEventListener("abort", () => relay.cut());
 await shutdown.run(async () => {
   relay.stop();
   await Promise.all(running);
-  await flight.landed(deadline);
-  await Promise.all([relay.close(), composer.close()]);
-  await presence.leave();
+  await verifications.answered();
+  await leave({ flight, relay, composer, presence, deadline });
   await status.close();
   await store.close();
 });
-
-function accountInUse(account: Account): Account {
-  return account.id === DEFAULT_ACCOUNT_ID && configured !== null ? configured : account;
-}
-
-async function ready(): Promise<string | null> {
-  if (stopping.aborted) return "stopping";
-  try {
-    await store.service.checkWritable();
-    return null;
-  } catch (error) {
-    return error instanceof Error ? error.message : String(error);
-  }
-}

@@ -11,6 +11,7 @@ const WAIT_SECONDS = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5, 30, 120, 600, 360
 const COMPOSE_SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5, 2, 10, 60];
 /** Each account is a time series per outcome; those beyond share a label. */
 const ACCOUNT_LABELS = 200;
+const REST = "_others";
 
 /** What sent, failed and waits the api tells: facts of the file are exported once. */
 export function dispatcherMetrics(metrics: Metrics) {
@@ -47,12 +48,12 @@ export function dispatcherMetrics(metrics: Metrics) {
   };
 }
 
-/** The first ones keep their names, all others are `other`. */
+/** The first ones keep their names, all others are `_others`, as in the api. */
 export function boundedLabels(most: number): (value: string) => string {
   const known = new Set<string>();
   return (value) => {
     if (known.has(value)) return value;
-    if (known.size >= most) return "other";
+    if (known.size >= most) return REST;
     known.add(value);
     return value;
   };

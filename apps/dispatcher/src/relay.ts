@@ -2,24 +2,30 @@ import type { Account } from "@async-mail/domain/account";
 import type { Reply } from "@async-mail/domain/outcome";
 import type { Composed } from "./composed.ts";
 import type { Connection } from "./connection.ts";
-import { createLane, type Lane } from "./lane.ts";
+import { createLane, type Lane, type Login } from "./lane.ts";
 
-/** Where a message is to be handed over. */
+/** Where a message is to be handed over, and for whom. */
 export type Hop = {
   accountKey: number;
   /** With its password. */
   account: Account;
-  /** Connections this process may have open to the account. */
-  connectionShare: number;
+  /** The claim is surely still ours: asked before MAIL FROM and before the final dot. */
+  stands(): boolean;
 };
 
 export type Relay = {
   /** Hands one message over, when a connection of its account is free; never throws, never hangs. */
   send(hop: Hop, composed: Composed): Promise<Reply>;
-  /** Accounts that need less than what is reserved for them, which is lowered with this answer. */
-  surplus(isHeld: (accountKey: number) => boolean): { accountKey: number; keep: number }[];
-  /** Ends what is idle. */
-  closeIdle(): void;
+  /** Connects and logs in within what is reserved, sending nothing. */
+  tryLogin(accountKey: number, account: Account): Promise<Login>;
+  /** Connections to the account that this process needs, of its share. */
+  needed(accountKey: number, share: number, inFlight: boolean): number;
+  /** Accounts of which messages wait for a connection. */
+  waiting(): { accountKey: number; account: Account }[];
+  /** Until the next call, messages of these accounts are given back instead of begun. */
+  withhold(which: "all" | ReadonlySet<number>): void;
+  /** The process lost its number: nothing that is open is reserved any more, nothing that waits is ours. */
+  drop(): void;
   /** What waits for a connection is given back; what is being sent goes on. */
   stop(): void;
   /** Cuts what is still being sent. */
@@ -29,11 +35,12 @@ export type Relay = {
 };
 
 export type RelayOptions = {
-  openConnection(account: Account): Promise<Connection>;
+  /** Throws the signal's reason when aborted. */
+  openConnection(account: Account, signal: AbortSignal): Promise<Connection>;
+  /** Connections that this process may have open to the account. */
+  share(accountKey: number): number;
   /** Over all accounts. */
   maxConnections: number;
-  /** Not struck off, and lately alive: asked before MAIL FROM and before the final dot. */
-  stands(): boolean;
   monotonicMs(): number;
   /** How long a connection may be idle before it is ended. */
   idleMs?: number;
@@ -43,62 +50,87 @@ export type RelayOptions = {
 
 const STOPPING = givenBack("the dispatcher is stopping");
 const NOT_STANDING = givenBack("this dispatcher may no longer stand");
+const WITHHELD = givenBack("nothing may leave: the service is suspended, or the account held");
 
 export function createRelay(options: RelayOptions): Relay {
   const lanes = new Map<number, Lane>();
   /** Those that have messages waiting for room under the dispatcher's own limit, first come first. */
   const blocked = new Set<Lane>();
+  let withheld: "all" | ReadonlySet<number> = new Set();
   let stopping = false;
 
-  function laneOf(hop: Hop): Lane {
-    let lane = lanes.get(hop.accountKey);
+  function laneOf(accountKey: number, account: Account): Lane {
+    let lane = lanes.get(accountKey);
     if (lane === undefined) {
-      lane = createLane({ ...options, mayOpen, onRoom });
-      lanes.set(hop.accountKey, lane);
+      const share = () => options.share(accountKey);
+      lane = createLane({ ...options, share, mayOpen, othersStarve, onRoom });
+      lanes.set(accountKey, lane);
     }
-    lane.update(hop.account, hop.connectionShare);
+    lane.update(account);
     return lane;
   }
 
   /** Room under the dispatcher's own limit; else the longest idle connection of another account is asked to end. */
   function mayOpen(asking: Lane): boolean {
-    let open = 0;
-    for (const lane of lanes.values()) open += lane.open();
-    if (open < options.maxConnections) return true;
+    if (sum((lane) => lane.open()) < options.maxConnections) return true;
     const others = [...lanes.values()].filter((lane) => lane !== asking && lane.idle() > 0);
     others.sort((a, b) => a.idleSinceMs() - b.idleSinceMs())[0]?.closeOneIdle();
     blocked.add(asking);
     return false;
   }
 
+  /** More accounts without any connection than connections that are ending already. */
+  function othersStarve(asking: Lane): boolean {
+    const starving = [...blocked].filter((lane) => lane !== asking && starves(lane));
+    return starving.length > sum((lane) => lane.closing());
+  }
+
+  function sum(of: (lane: Lane) => number): number {
+    let total = 0;
+    for (const lane of lanes.values()) total += of(lane);
+    return total;
+  }
+
   function onRoom(): void {
     const again = [...blocked];
     blocked.clear();
-    for (const lane of again) lane.serve();
+    // An account with a connection gets on anyway.
+    const starving = again.filter(starves);
+    for (const lane of new Set([...starving, ...again])) lane.serve();
+    for (const [accountKey, lane] of lanes) if (lane.unused()) lanes.delete(accountKey);
+  }
+
+  /** Why a message is not to be begun; null: it is. */
+  function refusal({ accountKey, stands }: Hop): Reply | null {
+    if (stopping) return STOPPING;
+    if (!stands()) return NOT_STANDING;
+    return withheld === "all" || withheld.has(accountKey) ? WITHHELD : null;
   }
 
   async function send(hop: Hop, composed: Composed): Promise<Reply> {
-    if (stopping) return STOPPING;
-    const lane = laneOf(hop);
+    const refused = refusal(hop);
+    if (refused !== null) return refused;
+    const lane = laneOf(hop.accountKey, hop.account);
     const seat = await lane.take();
     if (seat.kind !== "seated") return seat;
-    if (stopping || !options.stands()) {
-      lane.giveBack(seat.connection, true);
-      return stopping ? STOPPING : NOT_STANDING;
-    }
     const startedMs = options.monotonicMs();
-    const reply = await sendOver(lane, seat.connection, composed);
+    const reply = await sendOver(lane, seat.connection, hop, composed);
     options.onSession?.((options.monotonicMs() - startedMs) / 1000);
     return reply;
   }
 
-  async function sendOver(lane: Lane, connection: Connection, composed: Composed): Promise<Reply> {
+  async function sendOver(lane: Lane, connection: Connection, hop: Hop, composed: Composed): Promise<Reply> {
+    const refused = refusal(hop);
+    if (refused !== null) {
+      lane.giveBack(connection, true);
+      return refused;
+    }
     const reused = connection.used > 0;
-    const reply = await connection.send(composed, options.stands);
+    const reply = await connection.send(composed, hop.stands);
     if (reused && wentStale(reply, connection)) {
       const fresh = await lane.replace(connection);
       if (fresh.kind !== "seated") return fresh;
-      return sendOver(lane, fresh.connection, composed);
+      return sendOver(lane, fresh.connection, hop, composed);
     }
     void leave(lane, connection, reply);
     return reply;
@@ -106,30 +138,43 @@ export function createRelay(options: RelayOptions): Relay {
 
   return {
     send,
-    surplus: (isHeld) => {
+    tryLogin: async (accountKey, account) => (stopping ? STOPPING : await laneOf(accountKey, account).tryLogin()),
+    needed: (accountKey, share, inFlight) => {
+      const lane = lanes.get(accountKey);
+      const open = lane?.open() ?? 0;
+      const mayFollow = inFlight || (lane !== undefined && !lane.quiet());
+      return mayFollow ? Math.max(open, share) : open;
+    },
+    waiting: () => {
       const found = [];
-      for (const [accountKey, lane] of lanes) {
-        const keep = isHeld(accountKey) ? null : lane.lowerShare();
-        if (keep !== null) found.push({ accountKey, keep });
-        if (lane.unused()) lanes.delete(accountKey);
-      }
+      for (const [accountKey, lane] of lanes)
+        if (lane.waiting() > 0) found.push({ accountKey, account: lane.account() });
       return found;
     },
-    closeIdle: () => {
-      for (const lane of lanes.values()) lane.closeIdle();
+    withhold: (which) => {
+      withheld = which;
+      for (const [accountKey, lane] of lanes) if (which === "all" || which.has(accountKey)) lane.turnAway(WITHHELD);
+    },
+    drop: () => {
+      for (const lane of lanes.values()) lane.drop(NOT_STANDING);
     },
     stop: () => {
       stopping = true;
       for (const lane of lanes.values()) lane.stop(STOPPING);
     },
     cut: () => {
-      for (const lane of lanes.values()) lane.cut("the dispatcher is stopping");
+      for (const lane of lanes.values()) lane.cut(STOPPING.reason);
     },
     close: async () => {
       const closing = [...lanes.values()].map((lane) => lane.close());
       await Promise.all(closing);
     },
   };
+}
+
+/** It has messages, and no connection for any of them. */
+function starves(lane: Lane): boolean {
+  return lane.open() === 0 && lane.waiting() > 0;
 }
 
 /** Makes the connection ready for the next message, or ends it. */

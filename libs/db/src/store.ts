@@ -198,8 +198,6 @@ export type Claim = ClaimRef & {
   /** Those already accepted or refused for good are not asked again. */
   recipients: Recipient[];
   payload: Payload;
-  /** Size of the inline attachments, in bytes; 0: none to read. */
-  contentBytes: number;
   /** Size of all of it, for bounds in memory. */
   bytes: number;
 };

@@ -5,9 +5,11 @@ import { openConnection } from "@async-mail/dispatcher/connection";
 import { type Dispatcher, dispatchDue } from "@async-mail/dispatcher/dispatch";
 import { createFlight } from "@async-mail/dispatcher/flight";
 import { dispatcherMetrics } from "@async-mail/dispatcher/metrics";
-import { createRelay } from "@async-mail/dispatcher/relay";
+import { createRelay, type RelayOptions } from "@async-mail/dispatcher/relay";
+import { createReservations } from "@async-mail/dispatcher/reservations";
 import { createSettler } from "@async-mail/dispatcher/settler";
-import { type Verifier, verifyAsked } from "@async-mail/dispatcher/verify";
+import { createVerifications } from "@async-mail/dispatcher/verify";
+import { createWithholding } from "@async-mail/dispatcher/withholding";
 import type { Account } from "@async-mail/domain/account";
 import type { Message } from "@async-mail/domain/message";
 import type { Log } from "@async-mail/runtime/log";
@@ -27,13 +29,18 @@ export type BenchOptions = {
   stands?: () => boolean;
   /** Puts something before the real store. */
   settle?: (settle: Store["queue"]["settle"]) => Store["queue"]["settle"];
+  queue?: (queue: Store["queue"]) => Partial<Store["queue"]>;
+  maxConnections?: number;
+  openConnection?: RelayOptions["openConnection"];
+  /** Outcomes that could not be written are given up then. */
+  giveUp?: AbortSignal;
 };
 
 /** A dispatcher as main.ts builds it, on a real store and real sockets; the test calls its passes and moves its clock. */
 export async function startBench(options: BenchOptions = {}) {
   const temporary = await temporaryStore();
   const { store: real, clock } = temporary;
-  const store = options.settle ? withSettle(real, options.settle) : real;
+  const store = inFront(real, options);
   const events: { event: string; fields: unknown }[] = [];
   const log = recording(events);
   let process = await store.processes.register({ kind: "dispatcher", pid: 1, host: "here", version: "0" }, clock.now());
@@ -42,21 +49,21 @@ export async function startBench(options: BenchOptions = {}) {
   const metrics = dispatcherMetrics(measured);
   const limits = { maxBytes: 5_000_000, maxMessageBytes: 8_000_000, timeoutMs: 5_000 };
   const composer = createComposer({ threads: 1, limits, onError: (error) => log.failed(error, { what: "composer" }) });
-  const open = (account: Account) =>
-    openConnection(account, {
-      ehloName: "client.example.com",
-      tlsCa: null,
-      mayCrossInClear: passwordsInClear([]),
-      monotonicMs: clock.monotonicMs,
-    });
+  const connecting = {
+    ehloName: "client.example.com",
+    tlsCa: null,
+    mayCrossInClear: passwordsInClear([]),
+    monotonicMs: clock.monotonicMs,
+  };
+  const reservations = createReservations();
   const relay = createRelay({
-    openConnection: open,
-    maxConnections: 20,
-    stands: presence.stands,
+    openConnection: options.openConnection ?? ((account, signal) => openConnection(account, connecting, signal)),
+    share: reservations.share,
+    maxConnections: options.maxConnections ?? 20,
     monotonicMs: clock.monotonicMs,
     onSession: metrics.session,
   });
-  const settler = createSettler({ store, clock, log, giveUp: NEVER });
+  const settler = createSettler({ store, clock, log, giveUp: options.giveUp ?? NEVER });
   const flight = createFlight(() => {});
   const { defaultAccount = null } = options;
   const dispatcher: Dispatcher = {
@@ -67,6 +74,8 @@ export async function startBench(options: BenchOptions = {}) {
     metrics,
     flight,
     relay,
+    reservations,
+    withholding: createWithholding({ store, relay, clock }),
     composer,
     settler,
     delivery: {
@@ -87,14 +96,18 @@ export async function startBench(options: BenchOptions = {}) {
     maxConnectionsPerAccount: 5,
     intervalMs: 500,
     empty: null,
+    soloWaiting: false,
   };
-  const verifier: Verifier = {
+  const stopping = new AbortController();
+  const verifications = createVerifications({
     store,
     presence,
     clock,
-    openConnection: open,
+    relay,
     accountInUse: (account) => account,
-  };
+    stopping: stopping.signal,
+    onError: (error) => log.failed(error, { what: "verifying" }),
+  });
 
   return {
     store,
@@ -102,15 +115,22 @@ export async function startBench(options: BenchOptions = {}) {
     events,
     flight,
     relay,
+    composer,
     settler,
     dispatcher,
+    reservations,
+    verifications,
+    stopping,
     registry: measured.registry,
     again: temporary.again,
     process: () => process,
-    /** Others struck this process off, and it has a new number. */
-    async strikeOff(): Promise<void> {
+    /** Others struck this process off, and it has a new number; its relay hears of that only when `told`. */
+    async strikeOff(told = true): Promise<void> {
       const [row] = await store.processes.list();
       await store.processes.strikeOff(process, row?.beat ?? 0, clock.now());
+      // As main.ts hears of it.
+      reservations.forget();
+      if (told) relay.drop();
       process = await store.processes.register({ kind: "dispatcher", pid: 1, host: "here", version: "0" }, clock.now());
     },
     account: (account: Partial<Account>) =>
@@ -122,7 +142,12 @@ export async function startBench(options: BenchOptions = {}) {
       return checked.id;
     },
     pass: () => dispatchDue(dispatcher),
-    verify: () => verifyAsked(verifier),
+    /** Takes one request and answers it. */
+    async verify(): Promise<{ waitMs: number }> {
+      const told = await verifications.pass();
+      await verifications.answered();
+      return told;
+    },
     landed: () => flight.landed(NEVER),
     /** One pass, and all that it began. */
     async dispatch(): Promise<void> {
@@ -142,8 +167,9 @@ export async function startBench(options: BenchOptions = {}) {
   };
 }
 
-function withSettle(store: Store & { steadyOffsetMs: number }, wrap: NonNullable<BenchOptions["settle"]>) {
-  return { ...store, queue: { ...store.queue, settle: wrap(store.queue.settle) } };
+function inFront(store: Store & { steadyOffsetMs: number }, { settle, queue }: BenchOptions) {
+  const settling = settle ? { settle: settle(store.queue.settle) } : {};
+  return { ...store, queue: { ...store.queue, ...settling, ...queue?.(store.queue) } };
 }
 
 /** Every event as a row; which line it becomes is the log's own test. */

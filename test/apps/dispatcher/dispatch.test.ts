@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { after, describe, it } from "node:test";
 import { StorageBusy } from "@async-mail/db/store";
+import { leave } from "@async-mail/dispatcher/stop";
 import { simpleParser } from "mailparser";
 import { START_MS } from "../../support/clock.ts";
 import { eventually, gate } from "../../support/eventually.ts";
@@ -67,6 +68,16 @@ describe("a due message", () => {
     await dispatch();
     const mail = await simpleParser(smtp.messages[0]?.raw ?? "");
     assert.ok(mail.attachments[0]?.content.equals(content));
+  });
+
+  it("with an empty attachment carries an empty file", async () => {
+    const { enqueue, dispatch, smtp } = await start();
+    const payload = { id: "empty", from: "sender@example.com", to: "recipient@example.org", subject: "S" };
+    const attachments = [{ filename: "empty.txt", size: 0 }];
+    await enqueue({ id: "empty", contents: [new Uint8Array()], payload: { ...payload, attachments } });
+    await dispatch();
+    const mail = await simpleParser(smtp.messages[0]?.raw ?? "");
+    assert.deepEqual([mail.attachments[0]?.filename, mail.attachments[0]?.size], ["empty.txt", 0]);
   });
 
   it("that cannot be composed is an error, and its neighbours go out", async () => {
@@ -198,6 +209,23 @@ describe("a claim that was lost while its message was being sent", () => {
     assert.notEqual((await bench.record(id)).status, "sent");
     assert.deepEqual(bench.events.at(-1), { event: "leaseLost", fields: { id, account: "account-1" } });
   });
+
+  it("is not sent to its end under the process's new number", async () => {
+    const [reached, answer] = [gate(), gate()];
+    const onRcpt = async () => {
+      reached.open();
+      await answer.opened;
+      return undefined;
+    };
+    const bench = await start({ smtp: { script: { onRcpt } } });
+    await bench.enqueue();
+    await bench.pass();
+    await reached.opened;
+    await bench.strikeOff(false);
+    answer.open();
+    await bench.landed();
+    assert.equal(bench.smtp.messages.length, 0);
+  });
 });
 
 describe("a dispatcher", () => {
@@ -316,8 +344,12 @@ describe("a dispatcher", () => {
     await bench.dispatch();
     await bench.enqueue({ accountId: "narrow" });
     assert.equal(await claims(), 0, "the only connection is open here");
-    bench.relay.closeIdle();
-    await eventually(() => bench.smtp.connections.open === 0);
+    bench.smtp.cutConnections();
+    await eventually(
+      () => [1, 2, 3].every((key) => bench.relay.needed(key, 0, false) === 0),
+      5000,
+      "the end of the connection",
+    );
     await bench.store.service.setActive(false);
     await bench.clock.advance(2_000);
     await bench.pass();
@@ -336,23 +368,27 @@ describe("a dispatcher", () => {
   });
 });
 
-describe("a verification", () => {
-  it("logs in and out without sending, answers in the server's words, and ends a hold", async () => {
-    const bench = await start({ smtp: { auth: "required" } });
-    await bench.account({ port: bench.smtp.port, user: "me", password: "secret" });
-    await bench.store.accounts.hold("account-1", "by hand", null, bench.clock.now());
-    const ask = async () => {
-      const key = (await bench.store.accounts.askVerification("account-1", bench.clock.now())) as number;
-      await bench.verify();
-      return bench.store.accounts.verification(key);
-    };
-    bench.smtp.script = { onAuth: () => ({ code: 535, text: "5.7.8 Not you" }) };
-    assert.deepEqual(await ask(), { ok: false, text: "535 5.7.8 Not you" });
-    assert.equal((await bench.store.accounts.get("account-1", bench.clock.now()))?.state, "held");
-    bench.smtp.script = {};
-    assert.deepEqual(await ask(), { ok: true, text: "" });
-    assert.equal((await bench.store.accounts.get("account-1", bench.clock.now()))?.state, "ready");
-    assert.equal(bench.smtp.messages.length, 0);
-    assert.ok((await bench.verify()).waitMs > 0, "nothing more is asked");
+describe("a dispatcher that leaves", () => {
+  it("without having written an outcome leaves its row to those who strike it off", async () => {
+    const bench = await start({
+      giveUp: AbortSignal.abort(),
+      settle: () => () => Promise.reject(new StorageBusy("locked")),
+    });
+    await bench.enqueue();
+    await bench.pass();
+    await bench.smtp.received(1);
+    const presence = { leave: () => bench.store.processes.leave(bench.process(), bench.clock.now()) };
+    await leave({ ...bench, presence, deadline: AbortSignal.abort() });
+    assert.equal((await bench.store.processes.list()).length, 1);
+    assert.equal((await bench.store.accounts.get("account-1", bench.clock.now()))?.inFlight, 1);
+  });
+
+  it("with all outcomes written goes for good", async () => {
+    const bench = await start();
+    await bench.enqueue();
+    await bench.pass();
+    const presence = { leave: () => bench.store.processes.leave(bench.process(), bench.clock.now()) };
+    await leave({ ...bench, presence, deadline: new AbortController().signal });
+    assert.deepEqual(await bench.store.processes.list(), []);
   });
 });

@@ -6,7 +6,7 @@ import { createMetrics } from "@async-mail/runtime/metrics";
 describe("labels", () => {
   it("are the first values, then one for all others", () => {
     const label = boundedLabels(2);
-    assert.deepEqual(["a", "b", "c", "a", "d"].map(label), ["a", "b", "other", "a", "other"]);
+    assert.deepEqual(["a", "b", "c", "a", "d"].map(label), ["a", "b", "_others", "a", "_others"]);
   });
 });
 

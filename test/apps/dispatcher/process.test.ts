@@ -4,9 +4,10 @@ import { after, describe, it } from "node:test";
 import { openStore } from "@async-mail/db/sqlite/open";
 import { bootReading, createClock } from "@async-mail/runtime/clock";
 import { eventually, gate } from "../../support/eventually.ts";
-import { aCheckedMessage } from "../../support/messages.ts";
+import { aCheckedAccount, aCheckedMessage } from "../../support/messages.ts";
 import { type Proc, startProcess } from "../../support/processes.ts";
 import { type SmtpServer, type SmtpServerOptions, startSmtpServer } from "../../support/smtp-server.ts";
+import { agreeing, startScriptedServer } from "./scripted-server.ts";
 
 const closing: (() => Promise<void>)[] = [];
 after(async () => {
@@ -101,5 +102,48 @@ describe("a dispatcher process", () => {
     const row = await record(id);
     assert.equal(row?.status, "deferred");
     assert.match(row?.deferredReason ?? "", /may have been delivered/);
+  });
+
+  it("stopped for longer than its lease does not send again what another sent meanwhile", async () => {
+    const [reached, answer] = [gate(), gate()];
+    const onRcpt = async (_: string, { connection }: { connection: number }) => {
+      if (connection > 0) return undefined;
+      reached.open();
+      await answer.opened;
+      return undefined;
+    };
+    const config = "[delivery]\nlease_seconds = 2\n";
+    const { smtp, proc, store, enqueue, record } = await start({ smtp: { script: { onRcpt } }, config });
+    const [id] = await enqueue(1);
+    await reached.opened;
+    proc.kill("SIGSTOP");
+    const env = { SMTP_HOST: smtp.host, SMTP_PORT: String(smtp.port), SMTP_SECURITY: "none" };
+    const second = await startProcess("dispatcher", { env, folder: proc.folder });
+    closing.push(async () => second.kill("SIGKILL"));
+    await smtp.received(1, 30_000);
+    await eventually(async () => (await record(id))?.status === "sent");
+    proc.kill("SIGCONT");
+    await proc.logged("was_struck_off");
+    await eventually(async () => (await store.processes.list()).length === 2, 5000, "its new number");
+    await proc.logged("lease_lost", 10_000); // its connection was cut, though the server has not answered
+    answer.open();
+    assert.equal(smtp.messages.length, 1);
+  });
+
+  it("asked to stop waits for no server that says nothing, neither to send nor to verify", async () => {
+    const silent = await startScriptedServer(agreeing({ connect: "silence" }));
+    closing.push(silent.close);
+    const config = "[delivery]\nshutdown_grace_seconds = 4\n";
+    const { proc, store, now, enqueue, record } = await start({ env: { SMTP_PORT: String(silent.port) }, config });
+    const [id] = await enqueue(1);
+    await eventually(() => silent.sockets.length === 1);
+    const other = aCheckedAccount({ id: "other", port: silent.port });
+    await store.accounts.put(other, { keepPassword: false }, now());
+    await store.accounts.askVerification("other", now());
+    await eventually(() => silent.sockets.length === 2);
+    assert.deepEqual(await proc.stop(), { code: 0, signal: null });
+    const row = await record(id);
+    assert.deepEqual([row?.status, row?.attempts], ["pending", 0]);
+    assert.deepEqual(await store.processes.list(), []);
   });
 });

@@ -13,20 +13,20 @@ export type TestRelay = Relay & {
 
 /** A relay as main.ts builds it, but for what the test says otherwise. */
 export function testRelay(
-  given: Partial<RelayOptions> & { tlsCa?: string | null; mayCrossInClear?: MayCrossInClear } = {},
+  given: Partial<RelayOptions> & {
+    tlsCa?: string | null;
+    mayCrossInClear?: MayCrossInClear;
+    stands?: () => boolean;
+  } = {},
 ): TestRelay {
-  const { tlsCa = null, mayCrossInClear = passwordsInClear([]), ...options } = given;
+  const { tlsCa = null, mayCrossInClear = passwordsInClear([]), stands = () => true, ...options } = given;
+  const shares = new Map<number, number>();
   const monotonicMs = () => performance.now();
   const relay = createRelay({
-    openConnection: (account) =>
-      openConnection(account, {
-        ehloName: "client.example.com",
-        tlsCa,
-        mayCrossInClear,
-        monotonicMs,
-      }),
+    openConnection: (account, signal) =>
+      openConnection(account, { ehloName: "client.example.com", tlsCa, mayCrossInClear, monotonicMs }, signal),
+    share: (accountKey) => shares.get(accountKey) ?? 0,
     maxConnections: 100,
-    stands: () => true,
     monotonicMs,
     ...options,
   });
@@ -36,7 +36,8 @@ export function testRelay(
     deliver: (account, composed, share = 5) => {
       if (!keys.has(account.id)) keys.set(account.id, keys.size + 1);
       const accountKey = keys.get(account.id) as number;
-      return relay.send({ accountKey, account, connectionShare: share }, aComposed(composed));
+      shares.set(accountKey, share);
+      return relay.send({ accountKey, account, stands }, aComposed(composed));
     },
   };
 }

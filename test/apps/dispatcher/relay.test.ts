@@ -340,29 +340,56 @@ describe("connections", () => {
     let nowMs = 0;
     const relay = relayOf({ monotonicMs: () => nowMs });
     await relay.deliver(accountAt(smtp.port), {}, 5);
-    assert.deepEqual(
-      relay.surplus(() => false),
-      [],
-      "too early",
-    );
+    assert.equal(relay.needed(1, 5, false), 5, "too early");
     nowMs = 2_000;
-    assert.deepEqual(
-      relay.surplus(() => true),
-      [],
-      "a message of the account is on its way",
-    );
-    assert.deepEqual(
-      relay.surplus(() => false),
-      [{ accountKey: 1, keep: 1 }],
-    );
-    assert.deepEqual(
-      relay.surplus(() => false),
-      [],
-      "only once",
-    );
-    relay.closeIdle();
+    assert.equal(relay.needed(1, 5, true), 5, "a message of the account is on its way");
+    assert.equal(relay.needed(1, 5, false), 1);
+    smtp.cutConnections();
     await eventually(() => smtp.connections.open === 0, 5000, "the idle connection's end");
-    await eventually(() => relay.surplus(() => false)[0]?.keep === 0, 5000, "the last one given back");
+    await eventually(() => relay.needed(1, 5, false) === 0, 5000, "the last one given back");
+  });
+
+  it("above a share that fell end after their message", async () => {
+    const held = Array.from({ length: 4 }, gate);
+    const smtp = await server();
+    smtp.script = { onData: async ({ session }) => void (await held[session.connection]?.opened) };
+    const relay = relayOf();
+    const sending = Array.from({ length: 4 }, () => relay.deliver(accountAt(smtp.port), {}, 4));
+    await eventually(() => smtp.connections.open === 4);
+    assert.equal(relay.needed(1, 1, true), 4, "they are open");
+    const next = relay.deliver(accountAt(smtp.port), {}, 1);
+    for (const one of held) one.open();
+    for (const reply of await Promise.all([...sending, next])) assert.equal(reply.kind, "accepted");
+    await eventually(() => smtp.connections.open === 1, 5000, "the end of three");
+    assert.equal(smtp.connections.total, 4, "one of them served the next message");
+    assert.equal(relay.needed(1, 1, true), 1);
+  });
+
+  it("serve an account that has none before the next message of one that has several", async () => {
+    const answers: (() => void)[] = [];
+    const onData = () => new Promise<undefined>((resolve) => answers.push(() => resolve(undefined)));
+    const [busy, other] = [await server({ script: { onData } }), await server()];
+    const relay = relayOf({ maxConnections: 4 });
+    const many = Array.from({ length: 20 }, () => relay.deliver(accountAt(busy.port, { id: "busy" }), {}, 6));
+    await eventually(() => answers.length === 4);
+    const urgent = relay.deliver(accountAt(other.port, { id: "other" }));
+    answers.shift()?.();
+    assert.equal((await urgent).kind, "accepted");
+    assert.equal(busy.messages.length, 1);
+    busy.script = {};
+    for (const answer of answers) answer();
+    for (const reply of await Promise.all(many)) assert.equal(reply.kind, "accepted");
+  });
+
+  it("may have a time-out that no timer can wait for", async () => {
+    const smtp = await server({
+      script: { onRcpt: () => new Promise((resolve) => setTimeout(resolve, 50, undefined)) },
+    });
+    const recipients = ["a@example.org", "b@example.org", "c@example.org"];
+    for (const timeoutSeconds of [1_000_000, 10_000_000]) {
+      const account = accountAt(smtp.port, { timeoutSeconds });
+      assert.equal((await relayOf().deliver(account, { recipients })).kind, "accepted", String(timeoutSeconds));
+    }
   });
 });
 
@@ -370,8 +397,13 @@ describe("a dispatcher that may not stand any more", () => {
   it("cuts before the final dot, and gives the message back", async () => {
     const smtp = await server();
     for (const raw of [Buffer.from("Subject: small\r\n\r\nx\r\n"), Buffer.alloc(500_000, "0123456789abcde\r\n")]) {
-      let asked = 0;
-      const reply = await relayOf({ stands: () => asked++ === 0 }).deliver(accountAt(smtp.port), { raw });
+      let stands = true;
+      const onRcpt = () => {
+        stands = false;
+        return undefined;
+      };
+      smtp.script = { onRcpt };
+      const reply = await relayOf({ stands: () => stands }).deliver(accountAt(smtp.port), { raw });
       assert.deepEqual(reply, {
         kind: "given_back",
         reason: "this dispatcher may no longer stand",
@@ -387,6 +419,25 @@ describe("a dispatcher that may not stand any more", () => {
     const reply = await relayOf({ stands: () => false }).deliver(accountAt(scripted.port));
     assert.equal(reply.kind === "given_back" && reply.mailFromSent, false);
     assert.ok(!scripted.lines.some((line) => line.startsWith("MAIL")));
+  });
+
+  it("has its connections cut and gets back what waits, and may begin anew", async () => {
+    const scripted = await startScriptedServer(agreeing({ RCPT: "silence" }));
+    const fine = await server();
+    closing.push(scripted.close);
+    const relay = relayOf();
+    const replies = Array.from({ length: 3 }, () => relay.deliver(accountAt(scripted.port), {}, 1));
+    await eventually(() => scripted.lines.some((line) => line.startsWith("RCPT")));
+    relay.drop();
+    assert.deepEqual(
+      (await Promise.all(replies)).map((reply) => [reply.kind, reply.kind === "given_back" && reply.mailFromSent]),
+      [
+        ["given_back", true],
+        ["given_back", false],
+        ["given_back", false],
+      ],
+    );
+    assert.equal((await relay.deliver(accountAt(fine.port), {}, 1)).kind, "accepted");
   });
 });
 
@@ -417,6 +468,20 @@ describe("a stop", () => {
     assert.equal((await sending).kind, "accepted");
     await relay.close();
     assert.equal(smtp.connections.open, 0);
+  });
+
+  it("gives up connections that are being opened, whatever the server does not say", async () => {
+    for (const silent of ["connect", "EHLO"]) {
+      const scripted = await startScriptedServer(agreeing({ [silent]: "silence" }));
+      closing.push(scripted.close);
+      const relay = relayOf();
+      const waiting = relay.deliver(accountAt(scripted.port, { timeoutSeconds: 60 }));
+      await eventually(() => scripted.sockets.length === 1);
+      relay.stop();
+      assert.equal((await waiting).kind, "given_back");
+      await relay.close();
+      await eventually(() => scripted.sockets[0]?.destroyed, 2000, "the end of the connection");
+    }
   });
 
   it("that has to cut gives back what was not handed over, and owns up to what was", async () => {

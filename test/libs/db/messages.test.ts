@@ -93,7 +93,6 @@ describe("enqueue", () => {
     const contents = [Buffer.from([0, 1, 2, 255]), Buffer.alloc(100_000, 7)];
     await enqueue({ id: "x", contents });
     const [one] = await claim();
-    assert.equal(one?.contentBytes, 100_004);
     const read = await file.store.queue.contents(one!.messageKey);
     assert.deepEqual(
       read.map((bytes) => Buffer.from(bytes)),

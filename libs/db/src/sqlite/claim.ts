@@ -182,7 +182,6 @@ function take(tx: Tx, turn: Turn, { key, recipientCount }: Candidate, process: n
     onAmbiguous: row.onAmbiguous as Claim["onAmbiguous"],
     messageId: row.messageId,
     outcomes: row.recipients,
-    contentBytes: row.contentBytes,
     bytes: row.bytes,
   };
 }
