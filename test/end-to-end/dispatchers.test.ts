@@ -72,7 +72,8 @@ test("a dispatcher killed while it sends is replaced, and everything arrives", a
   await eventually(() => new Set(subjects(service.smtp.messages)).size === ids.length, 60_000, "every message");
   await drained(service);
   const twice = await sentTwice(service.smtp.messages);
-  assert.ok(twice.length <= 5, `${twice.length} were sent twice, wanted: at most one for each of its 5 connections`);
+  // On its 5 connections, and as many whose outcome waited for the commit that they share.
+  assert.ok(twice.length <= 10, `${twice.length} were sent twice, wanted: at most what it had claimed`);
   for (const copies of twice) {
     assert.equal(new Set(copies.map((mail) => mail.messageId)).size, 1, "a second copy has the same Message-ID");
     assert.equal(new Set(copies.map((mail) => mail.date?.getTime())).size, 1, "and the same Date");
