@@ -576,6 +576,23 @@ describe("settling", () => {
     }
   });
 
+  it("of a deleted account's message that somebody took in this very attempt ends it as sent", async () => {
+    await anAccount({ id: "a" });
+    const recipients = ["x@example.org", "y@example.org"];
+    await file.store.messages.enqueue([aCheckedMessage({ id: "m", accountId: "a", recipients })], file.clock.now());
+    const claims = await claim();
+    await file.store.accounts.remove("a", file.clock.now());
+    const merged = [
+      { address: "x@example.org", outcome: "accepted" as const, code: 250 },
+      { address: "y@example.org", outcome: "waiting" as const, code: 451 },
+    ];
+    const untilMs = file.clock.now().steadyMs + 60_000;
+    const later = { kind: "deferred", class: "retry", reason: "retry: 451", untilMs, countsAttempt: true } as const;
+    await settleAll(claims, { ...later, recipients: merged });
+    const record = (await file.store.messages.get("m", file.clock.now()))!;
+    assert.deepEqual([record.status, record.recipients[0]?.outcome], ["sent", "accepted"]);
+  });
+
   it("of what was given back before it began leaves no moment of a first attempt", async () => {
     await anAccount({ id: "a" });
     await enqueue("a", 1);

@@ -42,7 +42,8 @@ export function settle(tx: Tx, ref: ClaimRef, outcome: Outcome): Settled {
   leaveFlight(queue, row);
   if (sawServer(outcome)) countSend(tx, queue, row.recipientCount);
   if (isDeleted(queue) && !isFinal(outcome)) {
-    finish(tx, row, queue, ended(tx, row, "account deleted", sawServer(outcome)));
+    const known = outcome.kind === "deferred" ? { ...row, recipients: JSON.stringify(outcome.recipients) } : row;
+    finish(tx, row, queue, ended(tx, known, "account deleted", sawServer(outcome)));
     return { written: true, held: null, released: false };
   }
   switch (outcome.kind) {
