@@ -5,6 +5,7 @@ import { dirname, join } from "node:path";
 import { describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
+import { migrate, refuseOthers } from "@async-mail/db/sqlite/migrate";
 import { type OpenOptions, openStore } from "@async-mail/db/sqlite/open";
 import { StorageRefused, StorageUnavailable } from "@async-mail/db/store";
 import Database from "better-sqlite3";
@@ -32,6 +33,23 @@ describe("opening a store", () => {
       Array.from({ length: 10 }, () => promisify(execFile)(process.execPath, [script, path])),
     );
     for (const outcome of outcomes) assert.equal(outcome.stdout, "ok\n");
+  });
+
+  it("does not take a file for another program's while a process of ours makes its tables", async () => {
+    const path = join(temporaryFolder(), "mail.db");
+    const fresh = new Database(path);
+    fresh.pragma("journal_mode = WAL");
+    const other = new Database(path);
+    const reader = new Database(path, { readonly: true });
+    const prepare = reader.prepare.bind(reader);
+    // The other one commits in the worst moment: after the schema's number was read, before the tables are.
+    reader.prepare = ((sql: string) => {
+      if (sql.includes("sqlite_schema")) other.transaction(() => migrate(other)).immediate();
+      return prepare(sql);
+    }) as typeof reader.prepare;
+    refuseOthers(reader);
+    assert.ok(Number(other.pragma("user_version", { simple: true })) > 0, "it has committed");
+    for (const db of [fresh, other, reader]) db.close();
   });
 
   it("refuses the database of the Python service with the name of the import command, and leaves it untouched", async () => {

@@ -31,8 +31,11 @@ export function migrate(db: Database): void {
 
 /** Throws StorageRefused when the file is another program's, or a newer one's of ours. Reads only. */
 export function refuseOthers(db: Database): void {
-  if (schemaVersion(db) === 0) refuseForeignTables(db);
-  checkSchema(db);
+  // One transaction, one state of the file: between the two reads, another process may make its tables.
+  db.transaction(() => {
+    if (schemaVersion(db) === 0) refuseForeignTables(db);
+    checkSchema(db);
+  })();
 }
 
 /** Throws StorageRefused when a newer program has changed the file's schema. Cheap enough for every claim. */
