@@ -31,6 +31,12 @@ export const AccountViewSchema = v.pipe(
     state: v.picklist(["ready", "limited", "held"]),
     reason: v.optional(v.string()),
     until: v.optional(iso),
+    slowed: v.pipe(
+      v.optional(
+        v.object({ reason: v.string(), messages_per_minute: v.number(), connections: v.number(), until: iso }),
+      ),
+      v.description("Its server found it too fast: its pace now, growing back by itself until then"),
+    ),
     left: v.pipe(
       v.object({ per_minute: limit, per_hour: limit, per_day: limit, recipients_per_day: limit }),
       v.description("What is left of each limit, in its rolling window"),
@@ -46,7 +52,7 @@ export const AccountViewSchema = v.pipe(
 export type AccountView = v.InferOutput<typeof AccountViewSchema>;
 
 export function toAccountView(record: AccountRecord): AccountView {
-  const { account, left } = record;
+  const { account, left, slowed } = record;
   return {
     id: account.id,
     host: account.host,
@@ -70,6 +76,12 @@ export function toAccountView(record: AccountRecord): AccountView {
       on_ambiguous: account.onAmbiguous,
       reason: record.reason,
       until: record.untilMs === null ? null : isoTime(record.untilMs),
+      slowed: slowed && {
+        reason: slowed.reason,
+        messages_per_minute: Math.round(60_000 / slowed.gapMs),
+        connections: slowed.connections,
+        until: isoTime(slowed.untilMs),
+      },
     }),
     state: record.state,
     left: withoutNulls({

@@ -1,10 +1,12 @@
-import type { ServiceCounts } from "@async-mail/db/store";
+import type { ServiceCounts, Stall } from "@async-mail/db/store";
 import { DEFAULT_ACCOUNT_ID } from "@async-mail/domain/account";
 import type { Metrics } from "@async-mail/runtime/metrics";
 
 /** Accounts beyond the first so many share one label: a scrape stays small whatever clients create. */
 const MOST_ACCOUNTS = 200;
 const REST = "_others";
+
+export type DatabaseFacts = { counts: ServiceCounts; stall: Stall | null };
 
 const NO_ACCOUNT: ServiceCounts["accounts"][number] = {
   accountId: DEFAULT_ACCOUNT_ID,
@@ -14,20 +16,26 @@ const NO_ACCOUNT: ServiceCounts["accounts"][number] = {
   deferred: 0,
   rateLimited: 0,
   held: false,
+  slowed: false,
   left: { perMinute: null, perHour: null, perDay: null, recipientsPerDay: null },
 };
 
 /**
  * What the database knows, exported by this process alone: otherwise sums over processes would count it several times.
- * Answers the function that takes over the counts of a scrape; null: the database did not answer.
+ * Answers the function that takes over the facts of a scrape; null: the database did not answer.
  */
-export function createDatabaseMetrics(metrics: Metrics): (counts: ServiceCounts | null) => void {
+export function createDatabaseMetrics(metrics: Metrics): (facts: DatabaseFacts | null) => void {
   const byAccount = ["account_id"] as const;
   const sent = metrics.counter("sent_total", "Messages sent.", byAccount);
   const errors = metrics.counter("errors_total", "Messages given up.", byAccount);
   const deferred = metrics.counter("deferred_total", "Deferrals of messages.", byAccount);
   const rateLimited = metrics.counter("rate_limited_total", "Times an account reached a limit.", byAccount);
   const held = metrics.gauge("account_held", "1 while the account is held.", byAccount);
+  const slowed = metrics.gauge(
+    "account_slowed",
+    "1 while the account goes more slowly, since its server asked.",
+    byAccount,
+  );
   const left = metrics.gauge("account_limit_left", "What is left of a limit, in its rolling window.", [
     "account_id",
     "limit",
@@ -36,6 +44,7 @@ export function createDatabaseMetrics(metrics: Metrics): (counts: ServiceCounts 
 
   const pending = metrics.gauge("pending_messages", "Messages not yet final, deferred ones included.");
   const oldestDue = metrics.gauge("oldest_due_seconds", "How long the message due longest has been due.");
+  const stalled = metrics.gauge("stalled_accounts", "Accounts whose mail could go out and sees no attempt.");
   const reportsWaiting = metrics.gauge("reports_waiting", "Reports not yet acknowledged by the client.");
   const oldestReport = metrics.gauge("oldest_report_seconds", "Age of the oldest report that waits.");
   const processes = metrics.gauge("processes", "Processes alive.", ["kind"]);
@@ -43,8 +52,8 @@ export function createDatabaseMetrics(metrics: Metrics): (counts: ServiceCounts 
   const databaseBytes = metrics.gauge("database_bytes", "Size of the database file.");
   const databaseUp = metrics.gauge("database_up", "1 when the database answered this scrape.");
 
-  function show(counts: ServiceCounts): void {
-    for (const metric of [sent, errors, deferred, rateLimited, held, left, accountPending]) metric.reset();
+  function show({ counts, stall }: DatabaseFacts): void {
+    for (const metric of [sent, errors, deferred, rateLimited, held, slowed, left, accountPending]) metric.reset();
     for (const account of labelled(counts.accounts)) {
       const label = { account_id: account.accountId };
       sent.inc(label, account.sent);
@@ -53,6 +62,7 @@ export function createDatabaseMetrics(metrics: Metrics): (counts: ServiceCounts 
       rateLimited.inc(label, account.rateLimited);
       accountPending.set(label, account.pending);
       held.set(label, account.held ? 1 : 0);
+      slowed.set(label, account.slowed ? 1 : 0);
       for (const [name, limit] of [
         ["per_minute", account.left.perMinute],
         ["per_hour", account.left.perHour],
@@ -64,6 +74,7 @@ export function createDatabaseMetrics(metrics: Metrics): (counts: ServiceCounts 
     }
     pending.set(counts.accounts.reduce((sum, account) => sum + account.pending, 0));
     oldestDue.set(counts.oldestDueMs / 1000);
+    stalled.set(stall?.accounts.length ?? 0);
     reportsWaiting.set(counts.reportsWaiting);
     oldestReport.set(counts.oldestReportMs / 1000);
     for (const [kind, count] of Object.entries(counts.processes)) processes.set({ kind }, count);
@@ -71,9 +82,9 @@ export function createDatabaseMetrics(metrics: Metrics): (counts: ServiceCounts 
     databaseBytes.set(counts.databaseBytes);
   }
 
-  return (counts) => {
-    databaseUp.set(counts ? 1 : 0);
-    if (counts) show(counts);
+  return (facts) => {
+    databaseUp.set(facts ? 1 : 0);
+    if (facts) show(facts);
   };
 }
 
@@ -90,6 +101,7 @@ function labelled(accounts: ServiceCounts["accounts"]): ServiceCounts["accounts"
     rest.deferred += one.deferred;
     rest.rateLimited += one.rateLimited;
     rest.held ||= one.held;
+    rest.slowed ||= one.slowed;
   }
   return [...all.slice(0, MOST_ACCOUNTS), rest];
 }

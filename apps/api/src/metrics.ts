@@ -1,9 +1,8 @@
-import type { ServiceCounts } from "@async-mail/db/store";
 import { createMetrics } from "@async-mail/runtime/metrics";
 import { type Context, Hono, type MiddlewareHandler } from "hono";
 import { routePath } from "hono/route";
 import * as v from "valibot";
-import { createDatabaseMetrics } from "./database-metrics.ts";
+import { createDatabaseMetrics, type DatabaseFacts } from "./database-metrics.ts";
 import type { Deps, Env } from "./deps.ts";
 import { call } from "./openapi.ts";
 
@@ -21,7 +20,7 @@ const REASONS = new Set([
 
 export type ApiMetrics = {
   /** Text for a scrape, and its type. */
-  scrape(counts: ServiceCounts | null): Promise<{ text: string; type: string }>;
+  scrape(facts: DatabaseFacts | null): Promise<{ text: string; type: string }>;
   enqueued(count: number): void;
   rejected(reason: string): void;
   request(fields: { method: string; route: string; status: number; seconds: number }): void;
@@ -47,8 +46,8 @@ export function createApiMetrics(version: string, busyRetries: () => number): Ap
   enqueued.inc(0);
 
   return {
-    async scrape(counts) {
-      showDatabase(counts);
+    async scrape(facts) {
+      showDatabase(facts);
       return { text: await metrics.registry.metrics(), type: metrics.registry.contentType };
     },
     enqueued: (count) => enqueued.inc(count),
@@ -76,7 +75,7 @@ function routeOf(c: Context<Env>): string {
   return path === "" || path === "/*" ? "none" : path;
 }
 
-export function metricsRoutes({ store, clock, metrics, log }: Deps): Hono<Env> {
+export function metricsRoutes({ store, clock, metrics, log, config }: Deps): Hono<Env> {
   const app = new Hono<Env>();
   const description = "Facts of the database are exported here alone, from counts kept by the transactions.";
   const documented = call("service", {
@@ -85,13 +84,19 @@ export function metricsRoutes({ store, clock, metrics, log }: Deps): Hono<Env> {
     answers: { 200: v.string() },
     type: "text/plain",
   });
+  async function databaseFacts(): Promise<DatabaseFacts> {
+    const { counts, stalled } = store.service;
+    const now = clock.now();
+    return { counts: await counts(now), stall: await stalled(config.delivery.stalledAfterSeconds * 1000, now) };
+  }
+
   app.get("/metrics", documented, async (c) => {
-    const counts = await store.service.counts(clock.now()).catch((error: unknown) => {
+    const facts = await databaseFacts().catch((error: unknown) => {
       // A scrape tells most when something is wrong: what this process knows of itself is still answered.
       log.failed(error, { what: "counts for metrics" });
       return null;
     });
-    const { text, type } = await metrics.scrape(counts);
+    const { text, type } = await metrics.scrape(facts);
     return c.body(text, 200, { "Content-Type": type });
   });
   return app;

@@ -47,7 +47,7 @@ export const RecordSchema = v.pipe(
     smtp_response: v.optional(v.string()),
     recipients: v.array(RecipientSchema),
     message: v.pipe(
-      v.record(v.string(), v.unknown()),
+      v.optional(v.record(v.string(), v.unknown())),
       v.description("The accepted fields; inline content is replaced by its size, secrets in URLs are masked"),
     ),
     history: v.optional(v.array(HistorySchema)),
@@ -67,8 +67,8 @@ export function toRecord(row: MessageRecord & { history?: HistoryEntry[] }): Rec
     attempts: row.attempts,
     message_id: row.messageId,
     recipients: row.recipients,
-    message: masked(row.payload),
     ...withoutNulls({
+      message: row.payload && masked(row.payload),
       account_id: row.accountId,
       deferred_ts: toTs(row.deferredMs),
       deferred_reason: row.deferredReason,

@@ -6,7 +6,7 @@ import type { Composed } from "./composed.ts";
 import { exchange } from "./exchange.ts";
 import { timerMs } from "./longest-timer.ts";
 import { CannotOpen, connectFailure, loginFailure } from "./opening-failure.ts";
-import { cut, sendMessage, socketOf } from "./sending.ts";
+import { cut, type ReplyTimeouts, sendMessage, socketOf } from "./sending.ts";
 import { tlsOptions } from "./tls-options.ts";
 
 /** One SMTP session, logged in, for one message after another. */
@@ -34,6 +34,8 @@ export type ConnectionOptions = {
   /** PEM of the configuration's private CA, for accounts without one of their own. */
   tlsCa: string | null;
   mayCrossInClear: MayCrossInClear;
+  /** For the answer to a message's final dot. */
+  dataReplyTimeoutMs: number;
   monotonicMs(): number;
 };
 
@@ -95,7 +97,7 @@ async function open(
   } finally {
     signal?.removeEventListener("abort", onAbort);
   }
-  return connectionOf(smtp, options.monotonicMs(), timeoutMs);
+  return connectionOf(smtp, options.monotonicMs(), { replyMs: timeoutMs, dataReplyMs: options.dataReplyTimeoutMs });
 }
 
 async function connect(smtp: SMTPConnection, account: Account, timeoutMs: number): Promise<void> {
@@ -135,7 +137,7 @@ function authImpossible(account: Account, why: string): CannotOpen {
   return new CannotOpen({ kind: "unreachable", stage: "auth", reason: `${account.host}:${account.port}: ${why}` });
 }
 
-function connectionOf(smtp: SMTPConnection, openedMs: number, timeoutMs: number): Connection {
+function connectionOf(smtp: SMTPConnection, openedMs: number, timeouts: ReplyTimeouts): Connection {
   const socket = socketOf(smtp);
   const closed = new Promise<void>((resolve) => {
     if (socket === null || socket.closed) resolve();
@@ -149,9 +151,9 @@ function connectionOf(smtp: SMTPConnection, openedMs: number, timeoutMs: number)
     unanswered: () => smtp.lastServerResponse === false,
     send: (composed, mayEnd) => {
       connection.used += 1;
-      return sendMessage(smtp, composed, mayEnd, timeoutMs);
+      return sendMessage(smtp, composed, mayEnd, timeouts);
     },
-    reset: () => reset(smtp, timeoutMs),
+    reset: () => reset(smtp, timeouts.replyMs),
     quit: () => {
       if (smtp.destroyed) return;
       // Also against a server that drips: a stop waits for this.

@@ -1,4 +1,11 @@
-import { type Claim, type Settled, StorageBusy, StorageUnavailable, type Store } from "@async-mail/db/store";
+import {
+  type Claim,
+  type Settled,
+  StorageBusy,
+  StorageDamaged,
+  StorageUnavailable,
+  type Store,
+} from "@async-mail/db/store";
 import type { Account, OnAmbiguous } from "@async-mail/domain/account";
 import { type AttemptFacts, decide, endOf, expiredBeforeSending, type RetryPolicy } from "@async-mail/domain/decide";
 import type { Outcome, Reply } from "@async-mail/domain/outcome";
@@ -93,6 +100,7 @@ async function attempt(delivery: Delivery, claim: OwnClaim): Promise<Reply> {
     const hop = { accountKey, stands, account: accountInUse(claim.account, delivery.defaultAccount) };
     return await delivery.relay.send(hop, { sender: composed.sender, raw: composed.raw, recipients: waiting(claim) });
   } catch (error) {
+    if (error instanceof StorageDamaged) return { kind: "uncomposed", permanent: true, reason: error.message };
     if (error instanceof StorageBusy || error instanceof StorageUnavailable || error instanceof ComposerClosed)
       return { kind: "given_back", reason: error.message, mailFromSent: false };
     delivery.log.failed(error, { what: "attempt", id: claim.id });
@@ -143,6 +151,10 @@ function describe(claim: Claim, outcome: Outcome, now: Instant, ms: number): Par
 }
 
 function tellAccount(log: Delivery["log"], account: string, { held, released }: Settled, now: Instant): void {
-  if (held) log.accountHeld({ account, reason: held.reason, untilMs: toWallMs(held.untilMs, now) });
+  if (held) {
+    const { reason, untilMs, slowed } = held;
+    const pace = slowed === null ? {} : { gapMs: slowed.gapMs, connections: slowed.connections };
+    log.accountHeld({ account, reason, untilMs: toWallMs(untilMs, now), ...pace });
+  }
   if (released) log.accountReleased({ account });
 }

@@ -15,7 +15,7 @@ export type Dispatcher = {
   store: Pick<Store, "queue" | "busyRetries">;
   presence: Pick<Presence, "process" | "stands">;
   clock: Pick<Clock, "now">;
-  log: Pick<Log, "claimed">;
+  log: Pick<Log, "claimed" | "damaged">;
   metrics: Pick<DispatcherMetrics, "look">;
   flight: Flight;
   relay: Pick<Relay, "needed">;
@@ -68,6 +68,7 @@ async function claimMore(dispatcher: Dispatcher): Promise<{ waitMs: number }> {
   if (answer.kind === "suspended") withholding.suspended();
   if (answer.kind !== "claimed") return { waitMs: Math.min(TROUBLE_MS, intervalMs) };
   dispatcher.soloWaiting = answer.soloWaiting;
+  for (const damaged of answer.damaged) dispatcher.log.damaged(damaged);
   begin(dispatcher, number, answer.claims);
   const found = answer.claims.length > 0;
   dispatcher.empty = found ? null : { untilMs: clock.now().steadyMs + EMPTY_MS, landings: flight.landings() };

@@ -3,6 +3,7 @@ import { createFaultHandler } from "@async-mail/db/fault";
 import { seedScheduler } from "@async-mail/db/seed";
 import { openStore } from "@async-mail/db/sqlite/open";
 import { type Account, defaultAccount } from "@async-mail/domain/account";
+import { meanings } from "@async-mail/domain/reply-meaning";
 import { bootReading, createClock } from "@async-mail/runtime/clock";
 import { startConfig } from "@async-mail/runtime/config";
 import { createLog } from "@async-mail/runtime/log";
@@ -86,6 +87,7 @@ const connecting = {
   ehloName: ehlo.name,
   tlsCa: smtp.tlsCa,
   mayCrossInClear: passwordsInClear(smtp.plainAuthHosts),
+  dataReplyTimeoutMs: delivery.dataReplyTimeoutSeconds * 1000,
   monotonicMs: clock.monotonicMs,
 };
 
@@ -139,6 +141,7 @@ const dispatcher: Dispatcher = {
     policy: {
       retryDelaysMs: delivery.retryDelaysSeconds.map((seconds) => seconds * 1000),
       maxAgeMs: delivery.maxAgeSeconds * 1000,
+      meaningOf: meanings(delivery.replyMeanings),
     },
     random: Math.random,
   },

@@ -187,7 +187,9 @@ async function leave(lane: Lane, connection: Connection, reply: Reply): Promise<
 /** The server had ended the idle connection before it saw this message: nobody's fault. */
 function wentStale(reply: Reply, connection: Connection): boolean {
   if (reply.kind === "broken") return reply.stage === "mail" && connection.unanswered();
-  return reply.kind === "refused" && reply.stage === "mail" && reply.code === 421;
+  if (reply.kind !== "refused" || reply.stage !== "mail") return false;
+  // Amazon SES ends idle sessions with 451 4.4.2, where RFC 5321 has 421.
+  return reply.code === 421 || /\b4\.4\.2\b/.test(reply.response);
 }
 
 function givenBack(reason: string): Extract<Reply, { kind: "given_back" }> {

@@ -4,11 +4,13 @@ import type SMTPConnection from "nodemailer/lib/smtp-connection";
 import type { SMTPEnvelope } from "nodemailer/lib/smtp-connection";
 import type { Composed } from "./composed.ts";
 import { exchange, type SmtpError } from "./exchange.ts";
+import { timerMs } from "./longest-timer.ts";
 import { MessageBody } from "./message-body.ts";
 import { oneLine } from "./one-line.ts";
 
-/** RFC 5321 §4.5.3.2.6: a shorter wait for the answer to the final dot makes duplicates. */
-const DOT_TIMEOUT_MS = 600_000;
+/** How long each answer is waited for: before the final dot, and the one to it (RFC 5321 §4.5.3.2.6). */
+export type ReplyTimeouts = { replyMs: number; dataReplyMs: number };
+
 /** The slowest line that a message is still sent over. */
 const SLOWEST_BYTES_PER_MS = 16;
 
@@ -21,7 +23,7 @@ export async function sendMessage(
   smtp: SMTPConnection,
   composed: Composed,
   mayEnd: () => boolean,
-  timeoutMs: number,
+  { replyMs, dataReplyMs }: ReplyTimeouts,
 ): Promise<Reply> {
   const envelope: SMTPEnvelope & Score = {
     from: composed.sender || false,
@@ -30,13 +32,13 @@ export async function sendMessage(
   };
   const progress: Progress = { begun: false, ended: false };
   smtp.lastServerResponse = false;
-  socketOf(smtp)?.setTimeout(timeoutMs);
+  socketOf(smtp)?.setTimeout(replyMs);
   try {
-    const info = await exchange<{ response: string }>(smtp, timeoutMs * (composed.recipients.length + 2), (step) => {
+    const info = await exchange<{ response: string }>(smtp, replyMs * (composed.recipients.length + 2), (step) => {
       const body = new MessageBody(composed.raw, {
         begun: () => {
           progress.begun = true;
-          step.within(timeoutMs + composed.raw.length / SLOWEST_BYTES_PER_MS);
+          step.within(replyMs + composed.raw.length / SLOWEST_BYTES_PER_MS);
         },
         mayEnd: () => {
           if (mayEnd()) return true;
@@ -45,8 +47,8 @@ export async function sendMessage(
         },
         ended: () => {
           progress.ended = true;
-          step.within(DOT_TIMEOUT_MS);
-          socketOf(smtp)?.setTimeout(DOT_TIMEOUT_MS);
+          step.within(dataReplyMs);
+          socketOf(smtp)?.setTimeout(timerMs(dataReplyMs));
         },
       });
       smtp.send(envelope, body, step.done);

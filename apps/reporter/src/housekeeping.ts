@@ -3,12 +3,14 @@ import type { Clock } from "@async-mail/runtime/clock";
 import type { Log } from "@async-mail/runtime/log";
 import { type Contender, leads } from "./lead.ts";
 import type { ReporterMetrics } from "./metrics.ts";
+import type { Watchdog } from "./watchdog.ts";
 
 export type House = Pick<Contender, "presence"> & {
   store: Pick<Store, "housekeeping" | "reports" | "processes">;
   clock: Pick<Clock, "now">;
   log: Pick<Log, "purged" | "expired" | "reportGivenUp">;
   metrics: ReporterMetrics;
+  watchdog: Watchdog;
   /** There is a client to report to; without one, messages are purged by the age of their end. */
   reports: boolean;
   /** 0 or less: for ever. */
@@ -37,6 +39,7 @@ export function newChores(nowMs: number): Chore[] {
   return [
     { everyMs: 2_000, dueMs: nowMs, step: expire },
     { everyMs: 2_000, dueMs: nowMs, step: checkpoint },
+    { everyMs: 2_000, dueMs: nowMs, step: watch },
     { everyMs: 5_000, dueMs: nowMs, step: giveUp },
     { everyMs: 5_000, dueMs: nowMs, step: purge },
     { everyMs: 60_000, dueMs: nowMs, step: trim },
@@ -51,6 +54,8 @@ export async function keepHouse(house: House, chores: Chore[]): Promise<{ waitMs
   const chore = nextOf(chores);
   const waitMs = chore.dueMs - house.clock.now().steadyMs;
   if (waitMs > 0) return { waitMs };
+  // Before the step: a chore that fails, again and again, must not keep the others from their turn.
+  chore.dueMs = house.clock.now().steadyMs + chore.everyMs;
   const more = await chore.step(house);
   const { steadyMs } = house.clock.now();
   // Due again now, not where it was: a chore with much to do takes turns with the others.
@@ -93,6 +98,11 @@ async function trim({ store, clock }: House): Promise<boolean> {
 
 async function checkpoint({ store }: House): Promise<boolean> {
   await store.housekeeping.checkpoint();
+  return false;
+}
+
+async function watch({ watchdog }: House): Promise<boolean> {
+  await watchdog.look();
   return false;
 }
 

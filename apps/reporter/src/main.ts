@@ -17,6 +17,7 @@ import { createClient } from "./client.ts";
 import { type House, keepHouse, newChores } from "./housekeeping.ts";
 import { reporterMetrics } from "./metrics.ts";
 import { newSession, type Reporter, reportPending } from "./report.ts";
+import { createWatchdog } from "./watchdog.ts";
 
 /** A report may be a second late; looking ten times as often would cost twice the idle CPU. */
 const IDLE_LOOK_MS = 500;
@@ -60,6 +61,7 @@ const house: House = {
   clock,
   log,
   metrics: counted,
+  watchdog: createWatchdog({ store, clock, log, afterMs: delivery.stalledAfterSeconds * 1000 }),
   reports: sync.proxySyncUrl !== null,
   retentionMs: delivery.deliveryReportRetentionSeconds * 1000,
   reportMaxAgeMs: sync.reportMaxAgeSeconds * 1000,

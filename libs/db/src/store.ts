@@ -36,6 +36,11 @@ export class StorageUnavailable extends Error {
   override name = "StorageUnavailable";
 }
 
+/** What was asked for stands in a part of the file that is damaged: no later try will find it. */
+export class StorageDamaged extends StorageUnavailable {
+  override name = "StorageDamaged";
+}
+
 /** The file cannot be used by this program at all; the message says why and what to do. */
 export class StorageRefused extends Error {
   override name = "StorageRefused";
@@ -101,8 +106,10 @@ export type MessageRecord = {
   attempts: number;
   messageId: string;
   smtpResponse: string | null;
+  /** Empty when the row is damaged. */
   recipients: Recipient[];
-  payload: Payload;
+  /** Null when the row is damaged. */
+  payload: Payload | null;
 };
 
 export type HistoryEntry = {
@@ -142,7 +149,7 @@ export type Settled = {
   /** False when the claim was lost to another: then nothing was written. */
   written: boolean;
   /** The account was not held and now is, until a steady moment. */
-  held: { reason: string; untilMs: number } | null;
+  held: { reason: string; untilMs: number; slowed: { gapMs: number; connections: number } | null } | null;
   /** A hold of the account ended with this success. */
   released: boolean;
 };
@@ -167,6 +174,8 @@ export type ClaimAnswer =
   | {
       kind: "claimed";
       claims: Claim[];
+      /** Messages that cannot be read any more: they were claimed, and have ended as errors. */
+      damaged: { id: string; error: string }[];
       /** A message that has taken dispatchers down waits to be sent alone: claim nothing more until nothing is in flight. */
       soloWaiting: boolean;
     };
@@ -288,6 +297,8 @@ export type AccountRecord = {
   state: "ready" | "limited" | "held";
   reason: string | null;
   untilMs: number | null;
+  /** Its server found it too fast: one message every `gapMs`, over so many connections, growing back by itself. */
+  slowed: { reason: string; gapMs: number; connections: number; untilMs: number } | null;
   /** Null where there is no such limit. */
   left: { perMinute: number | null; perHour: number | null; perDay: number | null; recipientsPerDay: number | null };
   pending: number;
@@ -345,6 +356,16 @@ export type ServiceStore = {
   /** Throws when the file cannot be written now or its schema is not ours. */
   checkWritable(): Promise<void>;
   counts(now: Instant): Promise<ServiceCounts>;
+  /** Mail that could go out and has seen no attempt for `afterMs`; null: none. Cheap, whatever waits. */
+  stalled(afterMs: number, now: Instant): Promise<Stall | null>;
+};
+
+export type Stall = {
+  /** Their ids, the longest first. */
+  accounts: string[];
+  /** How long the first of them could have sent. */
+  oldestMs: number;
+  reason: string;
 };
 
 /** Kept by the transactions, never counted from the queue. */
@@ -357,6 +378,7 @@ export type ServiceCounts = {
     deferred: number;
     rateLimited: number;
     held: boolean;
+    slowed: boolean;
     left: AccountRecord["left"];
   }[];
   reportsWaiting: number;

@@ -11,7 +11,7 @@ import {
   type Recipient,
   stillWaiting,
 } from "./recipient.ts";
-import { isBeforeMail, isPermanent, meaningOf } from "./reply-meaning.ts";
+import { isBeforeMail, isPermanent, type MeaningOf } from "./reply-meaning.ts";
 import type { Instant } from "./time.ts";
 
 export type AttemptFacts = {
@@ -32,6 +32,7 @@ export type RetryPolicy = {
   maxAgeMs: number;
   /** A random number from 0 to 1. */
   jitter: number;
+  meaningOf: MeaningOf;
 };
 
 /** What is written for an attempt that ended in `reply`. Contract §5. */
@@ -46,7 +47,7 @@ function decideShortened(reply: Reply, attempt: Attempt): Outcome {
     case "refused":
       return decideRefused(reply, attempt);
     case "unreachable":
-      return hold(attempt, { text: reply.reason, mailFromSent: false });
+      return hold(attempt, { text: reply.reason, mailFromSent: false, throttled: false });
     case "broken":
       return retry(attempt, { text: reply.reason, recipients: attempt.facts.recipients });
     case "ambiguous":
@@ -85,36 +86,43 @@ type Attempt = { facts: AttemptFacts; now: Instant; policy: RetryPolicy };
 
 function decideAccepted(reply: Extract<Reply, { kind: "accepted" }>, attempt: Attempt): Outcome {
   const { code, response } = reply;
-  const ofAttempt = reply.recipients.map((one) => judged(one, { code, response }));
+  const ofAttempt = reply.recipients.map((one) => judged(one, attempt.policy.meaningOf, { code, response }));
   const recipients = mergeRecipients(attempt.facts.recipients, ofAttempt);
   return retryWaiting(attempt, recipients) ?? { kind: "sent", code, response, recipients, mailFromSent: true };
 }
 
 function decideRefused(reply: Extract<Reply, { kind: "refused" }>, attempt: Attempt): Outcome {
   const { stage, code, response } = reply;
-  const answers: Answered[] = [{ code, response }, ...reply.recipients];
-  const accountFault = answers.find((one) => isAccountFault(stage, one));
-  if (accountFault !== undefined) {
+  const { meaningOf } = attempt.policy;
+  const fault = accountFault([{ code, response }, ...reply.recipients], stage, meaningOf);
+  if (fault !== null) {
     return hold(attempt, {
-      text: isBeforeMail(stage) ? `${stage} refused: ${replyText(accountFault)}` : replyText(accountFault),
+      text: isBeforeMail(stage) ? `${stage} refused: ${replyText(fault.answer)}` : replyText(fault.answer),
       answered: { code, response },
       mailFromSent: !isBeforeMail(stage),
+      throttled: fault.meaning === "throttle",
     });
   }
   // Accepted at RCPT is not delivered: the message itself was refused.
   const undelivered = reply.recipients.map((one) => (one.outcome === "accepted" ? stillWaiting(one) : one));
   const recipients = mergeRecipients(
     attempt.facts.recipients,
-    undelivered.map((one) => judged(one)),
+    undelivered.map((one) => judged(one, meaningOf)),
   );
   return stage === "rcpt" && reply.recipients.length > 0
     ? decideRefusedRecipients(reply, recipients, attempt)
     : decideRefusedMessage(reply, recipients, attempt);
 }
 
-function isAccountFault(stage: SmtpStage, { code, response = "" }: Answered): boolean {
-  const meaning = code === undefined ? "unknown" : meaningOf(stage, code, response);
-  return meaning === "account" || meaning === "throttle";
+type AccountFault = { answer: Answered; meaning: "account" | "throttle" };
+
+/** The first answer that is about the account. */
+function accountFault(answers: Answered[], stage: SmtpStage, meaningOf: MeaningOf): AccountFault | null {
+  for (const answer of answers) {
+    const meaning = answer.code === undefined ? "unknown" : meaningOf(stage, answer.code, answer.response ?? "");
+    if (meaning === "account" || meaning === "throttle") return { answer, meaning };
+  }
+  return null;
 }
 
 function decideRefusedMessage(answered: Required<Answered>, recipients: Recipient[], attempt: Attempt): Outcome {
@@ -162,14 +170,14 @@ function decideUncomposed(reply: Extract<Reply, { kind: "uncomposed" }>, attempt
 /** The account's fault. A message that has waited behind such too long ends; the account is held all the same. */
 function hold(
   { facts, now, policy }: Attempt,
-  fault: { text: string; answered?: Answered; mailFromSent: boolean },
+  fault: { text: string; answered?: Answered; mailFromSent: boolean; throttled: boolean },
 ): Outcome {
-  const { text, answered = {}, mailFromSent } = fault;
+  const { text, answered = {}, mailFromSent, throttled } = fault;
   const { recipients, firstDueMs } = facts;
   const tooOld = now.steadyMs >= firstDueMs + policy.maxAgeMs;
   const error = hasExpired(facts, now) ? "expired" : tooOld ? `expired: ${text}` : null;
   const ended = error === null ? null : end({ error, recipients, answered, mailFromSent });
-  return { kind: "held", reason: text, ...answered, mailFromSent, end: ended };
+  return { kind: "held", reason: text, ...answered, mailFromSent, throttled, end: ended };
 }
 
 /** The end of a message that is not worth, or not able, to be tried again. */

@@ -69,5 +69,14 @@ export type Outcome =
       ambiguous?: boolean;
     }
   /** A fault of the account: it is held, and the attempt does not count. This message waits with it, or has waited long enough. */
-  | { kind: "held"; reason: string; code?: number; response?: string; mailFromSent: boolean; end: FinalOutcome | null }
+  | {
+      kind: "held";
+      reason: string;
+      code?: number;
+      response?: string;
+      mailFromSent: boolean;
+      /** The server found us too fast: the account also goes more slowly for a while. */
+      throttled: boolean;
+      end: FinalOutcome | null;
+    }
   | { kind: "given_back"; reason: string; mailFromSent: boolean };

@@ -1,4 +1,4 @@
-import { meaningOf } from "./reply-meaning.ts";
+import type { MeaningOf } from "./reply-meaning.ts";
 
 /** waiting: not yet accepted, and not refused for good. */
 export type Recipient = {
@@ -26,7 +26,7 @@ export function stillWaiting({ address }: Recipient): Recipient {
 }
 
 /** One recipient by what the server said of it, or else by its `final` answer: what may pass is waited for. */
-export function judged(recipient: Recipient, final: Answered = {}): Recipient {
+export function judged(recipient: Recipient, meaningOf: MeaningOf, final: Answered = {}): Recipient {
   const { address, outcome, code = final.code, response = final.response } = recipient;
   const said = answeredOf({ code, response });
   if (outcome !== "refused" || code === undefined) return { address, outcome, ...said };

@@ -58,6 +58,8 @@ export function createLog({ level, process: kind, destination }: LogOptions) {
         { event: "settled", ...fields },
         `settled ${fields.id}: ${fields.outcome}`,
       ),
+    damaged: (fields: { id: string; error: string }) =>
+      logger.error({ event: "damaged", ...fields }, `the row of ${fields.id} is damaged: ${fields.error}`),
     leaseLost: (fields: { id: string; account: string }) =>
       logger.warn({ event: "lease_lost", ...fields }, `claim on ${fields.id} was lost to another`),
     struckOff: (fields: { number: number; kind: string }) =>
@@ -67,10 +69,23 @@ export function createLog({ level, process: kind, destination }: LogOptions) {
       ),
     wasStruckOff: (fields: { number: number }) =>
       logger.warn({ event: "was_struck_off", ...fields }, "others struck this process off; registering anew"),
-    accountHeld: (fields: { account: string; reason: string; untilMs: number | null }) =>
-      logger.warn({ event: "account_held", ...fields }, `account ${fields.account} held: ${fields.reason}`),
+    // `gapMs` and `connections` when its server found it too fast: its pace after the hold.
+    accountHeld: (fields: {
+      account: string;
+      reason: string;
+      untilMs: number | null;
+      gapMs?: number;
+      connections?: number;
+    }) => logger.warn({ event: "account_held", ...fields }, `account ${fields.account} held: ${fields.reason}`),
     accountReleased: (fields: { account: string }) =>
       logger.info({ event: "account_released", ...fields }, `account ${fields.account} released`),
+
+    stalled: (fields: { accounts: string[]; count: number; seconds: number; reason: string }) =>
+      logger.warn(
+        { event: "stalled", ...fields },
+        `mail of ${fields.count} accounts could go out and has seen no attempt for ${fields.seconds} s: ${fields.reason}`,
+      ),
+    stallOver: () => logger.info({ event: "stall_over" }, "mail goes out again"),
 
     reported: (fields: { count: number; ms: number }) =>
       logger.info({ event: "reported", ...fields }, `reported ${fields.count}`),

@@ -174,6 +174,26 @@ export const objects = kind(
   v.pipe(v.string(), v.parseJson(), v.array(v.record(v.string(), v.unknown()))),
 );
 
+/** Rows before those of the domain's table; at least one of the three conditions. */
+export const replyMeanings = kind(
+  'a JSON list of {"code": 400 to 599, "enhanced": "5.7.1", "text": "contained, in any case", "meaning": message, recipient, account, throttle or unknown}, each with at least one of the first three',
+  v.pipe(
+    v.string(),
+    v.parseJson(),
+    v.array(
+      v.pipe(
+        v.strictObject({
+          code: v.optional(v.pipe(v.number(), v.integer(), v.minValue(400), v.maxValue(599))),
+          enhanced: v.optional(v.pipe(v.string(), v.regex(/^[45]\.\d{1,3}\.(\d{1,3})?$/))),
+          text: v.optional(v.pipe(v.string(), v.nonEmpty())),
+          meaning: v.picklist(["message", "recipient", "account", "throttle", "unknown"]),
+        }),
+        v.check(({ code, enhanced, text }) => [code, enhanced, text].some((condition) => condition !== undefined)),
+      ),
+    ),
+  ),
+);
+
 /** Standard Webhooks; two while one replaces the other. */
 export const signingSecrets = kind(
   "whsec_ and base64, or two of them separated by a comma",

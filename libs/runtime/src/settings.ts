@@ -10,6 +10,7 @@ import {
   type Kind,
   objects,
   oneOf,
+  replyMeanings,
   seconds,
   secondsList,
   secondsOrNever,
@@ -223,6 +224,22 @@ export const settings = {
       oneOf({ retry: "retry", fail: "fail" }),
       "retry",
       "What follows when the reply to DATA never came: send again, or give up.",
+    ),
+    dataReplyTimeoutSeconds: setting(
+      seconds(1, 86_400),
+      "600",
+      "How long the answer to a message's last byte is waited for; RFC 5321 wants 10 minutes, less makes duplicates.",
+    ),
+    replyMeanings: setting(
+      replyMeanings,
+      "[]",
+      'What your server\'s refusals mean, before what is known: a JSON list such as `[{"code": 550, "enhanced": "5.7.1", "text": "daily limit", "meaning": "account"}]`.',
+      { defaultShown: "none" },
+    ),
+    stalledAfterSeconds: setting(
+      seconds(1, 86_400),
+      "60",
+      "When mail that could go out has seen no attempt for so long, it is logged and counted as stalled.",
     ),
     shutdownGraceSeconds: setting(
       seconds(0.1, 3600),

@@ -123,6 +123,7 @@ test("beyond 200 accounts the rest shares a label, and sums stay right", async (
     deferred: 0,
     rateLimited: 0,
     held: false,
+    slowed: false,
     left: { perMinute: 1, perHour: null, perDay: null, recipientsPerDay: null },
   });
   const counts: ServiceCounts = {
@@ -134,7 +135,7 @@ test("beyond 200 accounts the rest shares a label, and sums stay right", async (
     walBytes: 0,
     databaseBytes: 0,
   };
-  const { text } = await createApiMetrics("0", () => 0).scrape(counts);
+  const { text } = await createApiMetrics("0", () => 0).scrape({ counts, stall: null });
   const families = familiesOf(text);
   const sent = families.get("asyncmail_sent_total")?.metrics ?? [];
   assert.equal(sent.length, 201);

@@ -12,6 +12,7 @@ import { createVerifications } from "@async-mail/dispatcher/verify";
 import { createWithholding } from "@async-mail/dispatcher/withholding";
 import type { Account } from "@async-mail/domain/account";
 import type { Message } from "@async-mail/domain/message";
+import { meanings } from "@async-mail/domain/reply-meaning";
 import type { Log } from "@async-mail/runtime/log";
 import { createMetrics } from "@async-mail/runtime/metrics";
 import { temporaryStore } from "../../support/database.ts";
@@ -53,6 +54,7 @@ export async function startBench(options: BenchOptions = {}) {
     ehloName: "client.example.com",
     tlsCa: null,
     mayCrossInClear: passwordsInClear([]),
+    dataReplyTimeoutMs: 600_000,
     monotonicMs: clock.monotonicMs,
   };
   const reservations = createReservations();
@@ -88,7 +90,7 @@ export async function startBench(options: BenchOptions = {}) {
       metrics,
       defaultAccount,
       onAmbiguous: options.onAmbiguous ?? "retry",
-      policy: { retryDelaysMs: [60_000, 300_000], maxAgeMs: 172_800_000 },
+      policy: { retryDelaysMs: [60_000, 300_000], maxAgeMs: 172_800_000, meaningOf: meanings() },
       random: () => 0,
     },
     capacity: options.capacity ?? 40,
@@ -122,6 +124,7 @@ export async function startBench(options: BenchOptions = {}) {
     verifications,
     stopping,
     registry: measured.registry,
+    path: temporary.path,
     again: temporary.again,
     process: () => process,
     /** Others struck this process off, and it has a new number; its relay hears of that only when `told`. */

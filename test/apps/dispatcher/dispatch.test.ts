@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { open } from "node:fs/promises";
 import { after, describe, it } from "node:test";
 import { StorageBusy } from "@async-mail/db/store";
 import { leave } from "@async-mail/dispatcher/stop";
@@ -78,6 +79,21 @@ describe("a due message", () => {
     await dispatch();
     const mail = await simpleParser(smtp.messages[0]?.raw ?? "");
     assert.deepEqual([mail.attachments[0]?.filename, mail.attachments[0]?.size], ["empty.txt", 0]);
+  });
+
+  it("whose attachment stands on a damaged page is an error, and its neighbour goes out", async () => {
+    const { enqueue, dispatch, record, path, store, smtp } = await start();
+    const payload = { id: "spoiled", from: "sender@example.com", to: "recipient@example.org", subject: "S" };
+    const content = Buffer.alloc(200_000, "the attachment ");
+    const attachments = [{ filename: "a.bin", size: content.length }];
+    await enqueue({ id: "spoiled", contents: [content], payload: { ...payload, attachments } });
+    const neighbour = await enqueue();
+    await store.housekeeping.checkpoint();
+    await spoilPages(path, content.subarray(0, 15));
+    await dispatch();
+    assert.match((await record("spoiled")).error ?? "", /the database file is damaged/);
+    assert.equal((await record(neighbour)).status, "sent");
+    assert.equal(smtp.messages.length, 1);
   });
 
   it("that cannot be composed is an error, and its neighbours go out", async () => {
@@ -392,3 +408,15 @@ describe("a dispatcher that leaves", () => {
     assert.deepEqual(await bench.store.processes.list(), []);
   });
 });
+
+/** Writes zeros over the first pages that are full of `text`, as a bad disk might: the chain of an attachment breaks. */
+async function spoilPages(path: string, text: Buffer): Promise<void> {
+  const file = await open(path, "r+");
+  const pages = await file.readFile();
+  const size = pages.readUInt16BE(16);
+  for (let page = 1; page * size < pages.length; page += 1) {
+    const inside = pages.subarray(page * size, (page + 1) * size);
+    if (inside.indexOf(text, 100) !== -1) await file.write(Buffer.alloc(size), 0, size, page * size);
+  }
+  await file.close();
+}

@@ -17,14 +17,20 @@ export function testRelay(
     tlsCa?: string | null;
     mayCrossInClear?: MayCrossInClear;
     stands?: () => boolean;
+    dataReplyTimeoutMs?: number;
   } = {},
 ): TestRelay {
-  const { tlsCa = null, mayCrossInClear = passwordsInClear([]), stands = () => true, ...options } = given;
+  const { tlsCa = null, mayCrossInClear = passwordsInClear([]), stands = () => true, ...rest } = given;
+  const { dataReplyTimeoutMs = 600_000, ...options } = rest;
   const shares = new Map<number, number>();
   const monotonicMs = () => performance.now();
   const relay = createRelay({
     openConnection: (account, signal) =>
-      openConnection(account, { ehloName: "client.example.com", tlsCa, mayCrossInClear, monotonicMs }, signal),
+      openConnection(
+        account,
+        { ehloName: "client.example.com", tlsCa, mayCrossInClear, dataReplyTimeoutMs, monotonicMs },
+        signal,
+      ),
     share: (accountKey) => shares.get(accountKey) ?? 0,
     maxConnections: 100,
     monotonicMs,

@@ -303,6 +303,20 @@ describe("connections", () => {
     assert.equal(smtp.connections.total, 2);
   });
 
+  for (const farewell of ["421 4.4.2 Idle for too long", "451 4.4.2 Timeout waiting for data from client."])
+    it(`that refuse the next MAIL FROM since they were idle are replaced: ${farewell}`, async () => {
+      let transactions = 0;
+      const scripted = await startScriptedServer((line, connection) => {
+        if (line.startsWith("MAIL") && transactions++ > 0 && connection === 0) return farewell;
+        return agreeing({})(line, connection);
+      });
+      closing.push(scripted.close);
+      const relay = relayOf();
+      assert.equal((await relay.deliver(accountAt(scripted.port))).kind, "accepted");
+      assert.equal((await relay.deliver(accountAt(scripted.port))).kind, "accepted");
+      assert.equal(scripted.sockets.length, 2);
+    });
+
   it("that die at the next MAIL FROM are replaced once, and a fresh one's death is the message's", async () => {
     let transactions = 0;
     const scripted = await startScriptedServer((line, connection) => {

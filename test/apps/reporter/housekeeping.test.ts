@@ -98,3 +98,45 @@ test("a reporter that stands by keeps no house", async (t) => {
   assert.deepEqual(await keepHouse(house({ presence }), chores), { waitMs: 1000 });
   assert.ok(chores.every((chore) => chore.dueMs >= clock.now().steadyMs));
 });
+
+test("mail that sees no attempt is told once, again after a while, and when it is over", async (t) => {
+  const { enqueue, tidy, clock, log, store } = await reporting(t);
+  await enqueue("a", "b");
+  const told = () => log.filter(({ event }) => event === "stalled" || event === "stall_over");
+  await clock.advance(59_000);
+  await tidy();
+  assert.deepEqual(told(), []);
+  for (const _ of [1, 2, 3]) {
+    await clock.advance(2_000);
+    await tidy();
+  }
+  assert.equal(told().length, 1);
+  const { level, accounts, count, reason } = told()[0];
+  assert.deepEqual(
+    [level, accounts, count, reason],
+    ["warn", ["account-1"], 1, "no dispatcher has a free slot or connection for it"],
+  );
+  await clock.advance(300_000);
+  await tidy();
+  assert.equal(told().length, 2);
+  await store.accounts.hold("account-1", "maintenance", null, clock.now());
+  await clock.advance(2_000);
+  await tidy();
+  assert.equal(told().at(-1).event, "stall_over");
+});
+
+test("a chore that fails does not keep the others from their turn", async (t) => {
+  const { sent, passes, house, clock, store } = await reporting(t);
+  await sent("a");
+  await passes();
+  await clock.advance(DAY_MS);
+  const failing = { ...store.housekeeping, expire: () => Promise.reject(new Error("damaged")) };
+  const chores = newChores(clock.now().steadyMs);
+  let failures = 0;
+  for (const _ of chores)
+    await keepHouse(house({ store: { ...store, housekeeping: failing }, retentionMs: 1000 }), chores).catch(() => {
+      failures += 1;
+    });
+  assert.equal(failures, 1);
+  assert.equal(await store.messages.get("a", clock.now()), null, "purged");
+});

@@ -6,6 +6,7 @@ import { type ClientOptions, createClient } from "@async-mail/reporter/client";
 import { type House, keepHouse, newChores } from "@async-mail/reporter/housekeeping";
 import { reporterMetrics } from "@async-mail/reporter/metrics";
 import { newSession, type Reporter, reportPending, type Session } from "@async-mail/reporter/report";
+import { createWatchdog } from "@async-mail/reporter/watchdog";
 import { createLog } from "@async-mail/runtime/log";
 import { createMetrics } from "@async-mail/runtime/metrics";
 import type { TestClock } from "../../support/clock.ts";
@@ -123,11 +124,15 @@ export async function reporting(t: TestContext, options: Options = {}): Promise<
     }
   }
 
+  const houseLog = createLog({ level: "debug", process: "reporter", destination });
+  const watchdog = createWatchdog({ store, clock, log: houseLog, afterMs: 60_000 });
+
   function house(overrides: Partial<House> = {}): House {
     return {
       ...reporter,
       store,
-      log: createLog({ level: "debug", process: "reporter", destination }),
+      log: houseLog,
+      watchdog,
       reports: true,
       retentionMs: 604_800_000,
       reportMaxAgeMs: 0,

@@ -351,7 +351,15 @@ describe("a claim", () => {
 });
 
 describe("a held account", () => {
-  const fault: Outcome = { kind: "held", reason: "535 no", code: 535, response: "no", mailFromSent: false, end: null };
+  const fault: Outcome = {
+    kind: "held",
+    reason: "535 no",
+    code: 535,
+    response: "no",
+    mailFromSent: false,
+    throttled: false,
+    end: null,
+  };
 
   it("gives nothing until its time, then one probe, each a different message", async () => {
     await anAccount({ id: "a" });
@@ -432,7 +440,7 @@ describe("a message whose dispatchers are lost", () => {
     const held = new Map([[1, 1]]);
     const request = { process: dispatcher, slots: 5, capacity: 10, bytes: 1e9, held, maxConnectionsPerAccount: 5 };
     const answer = await file.store.queue.claimDue(request, file.clock.now());
-    assert.deepEqual(answer, { kind: "claimed", claims: [], soloWaiting: true });
+    assert.deepEqual(answer, { kind: "claimed", claims: [], damaged: [], soloWaiting: true });
     const alone = await claim();
     assert.deepEqual([idsOf(alone), alone[0]?.solo], [[killer], true]);
     await file.store.processes.strikeOff(dispatcher, 0, file.clock.now());

@@ -293,7 +293,7 @@ describe("expire", () => {
     const [one] = await claim();
     await file.store.queue.settle(
       one!,
-      { kind: "held", reason: "535 no", mailFromSent: false, end: null },
+      { kind: "held", reason: "535 no", mailFromSent: false, throttled: false, end: null },
       file.clock.now(),
     );
     await file.clock.advance(3_600_000);

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
-import { mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, renameSync, statSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
@@ -102,6 +102,34 @@ describe("opening a store", () => {
     await assert.rejects(open(join(folder, "real.db"), { sandbox: true }), /without the sandbox/);
     await (await open(join(folder, "sandbox.db"), { sandbox: true })).close();
     await assert.rejects(open(join(folder, "sandbox.db")), /is the sandbox's/);
+  });
+});
+
+describe("a file that is moved while it is in use", () => {
+  const now = { wallMs: BOOT.wallMs, steadyMs: BOOT.wallMs };
+
+  it("takes nothing that would be lost with it, and goes on once it is back", async () => {
+    const path = join(temporaryFolder(), "mail.db");
+    const store = await open(path);
+    renameSync(path, `${path}.moved`);
+    await assert.rejects(
+      store.service.runNow(),
+      (error: Error) => error instanceof StorageUnavailable && /file is missing/.test(error.message),
+    );
+    await assert.rejects(store.service.checkWritable(), StorageUnavailable);
+    renameSync(`${path}.moved`, path);
+    await store.service.runNow();
+    assert.equal(await store.service.runNowCount(), 1);
+    await store.close();
+  });
+
+  it("is not written to when another has taken its place", async () => {
+    const path = join(temporaryFolder(), "mail.db");
+    const store = await open(path);
+    renameSync(path, `${path}.moved`);
+    writeFileSync(path, "");
+    await assert.rejects(store.processes.beat(1, now), StorageRefused);
+    await store.close();
   });
 });
 

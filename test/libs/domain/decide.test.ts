@@ -2,12 +2,18 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { type AttemptFacts, decide, expiredBeforeSending, type RetryPolicy } from "@async-mail/domain/decide";
 import type { Outcome, Recipient, Reply, SmtpStage } from "@async-mail/domain/outcome";
+import { meanings } from "@async-mail/domain/reply-meaning";
 
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
 // The two clocks differ, so that a mix-up shows.
 const NOW = { wallMs: 9_000_000_000, steadyMs: 5_000_000_000 };
-const POLICY: RetryPolicy = { retryDelaysMs: [MINUTE, 5 * MINUTE, 15 * MINUTE], maxAgeMs: 48 * HOUR, jitter: 0 };
+const POLICY: RetryPolicy = {
+  retryDelaysMs: [MINUTE, 5 * MINUTE, 15 * MINUTE],
+  maxAgeMs: 48 * HOUR,
+  jitter: 0,
+  meaningOf: meanings(),
+};
 
 const waiting = (address: string): Recipient => ({ address, outcome: "waiting" });
 const took = (address: string): Recipient => ({ address, outcome: "accepted", code: 250, response: "2.1.5 ok" });
@@ -146,6 +152,7 @@ test("decide: any refusal before MAIL FROM holds the account", () => {
         code,
         response: "no",
         mailFromSent: false,
+        throttled: false,
         end: null,
       });
     }
@@ -154,7 +161,13 @@ test("decide: any refusal before MAIL FROM holds the account", () => {
 
 test("decide: a connection that could not be had holds the account", () => {
   const reply: Reply = { kind: "unreachable", stage: "connect", reason: "connection refused" };
-  assert.deepEqual(outcome(reply), { kind: "held", reason: "connection refused", mailFromSent: false, end: null });
+  assert.deepEqual(outcome(reply), {
+    kind: "held",
+    reason: "connection refused",
+    mailFromSent: false,
+    throttled: false,
+    end: null,
+  });
 });
 
 test("decide: the providers' words for quotas and log-ins hold the account at every later stage too", () => {
@@ -173,9 +186,25 @@ test("decide: the providers' words for quotas and log-ins hold the account at ev
         refused(stage, code, response, stage === "rcpt" ? [refusedBy("a@b.c", code, response)] : []),
       );
       const reason = `${code} ${response}`;
-      assert.deepEqual(decided, { kind: "held", reason, code, response, mailFromSent: true, end: null });
+      assert.deepEqual(decided, {
+        kind: "held",
+        reason,
+        code,
+        response,
+        mailFromSent: true,
+        throttled: code === 432 || response.startsWith("Throttling"),
+        end: null,
+      });
     }
   }
+});
+
+test("decide: what a reply means is the table's that is given", () => {
+  const own = meanings([{ code: 550, enhanced: "5.1.1", meaning: "throttle" }]);
+  const decided = outcome(refused("mail", 550, "5.1.1 not today"), {}, { meaningOf: own });
+  assert.equal(decided.kind === "held" && decided.throttled, true);
+  const waits = outcome(accepted(took("a@b.c"), refusedBy("d@e.f", 550, "5.1.1 not today")), {}, { meaningOf: own });
+  assert.deepEqual(waits.kind === "deferred" && waits.recipients.map((one) => one.outcome), ["accepted", "waiting"]);
 });
 
 test("decide: a quota met among the recipients is not held against the one it hit", () => {
@@ -306,7 +335,7 @@ test("decide: a claimed message that has expired ends before it is sent", () => 
 test("decide: a fault of the account holds it, and ends a message that has waited behind such too long", () => {
   const reply: Reply = { kind: "unreachable", stage: "dns", reason: "no such host" };
   const young = outcome(reply, { firstDueMs: NOW.steadyMs - POLICY.maxAgeMs + 1 });
-  assert.deepEqual(young, { kind: "held", reason: "no such host", mailFromSent: false, end: null });
+  assert.deepEqual(young, { kind: "held", reason: "no such host", mailFromSent: false, throttled: false, end: null });
   const old = outcome(reply, { firstDueMs: NOW.steadyMs - POLICY.maxAgeMs });
   assert.equal(old.kind === "held" && old.end?.kind === "error" && old.end.error, "expired: no such host");
   const unwanted = outcome(reply, { expiresMs: NOW.wallMs });

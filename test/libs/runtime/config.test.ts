@@ -286,6 +286,11 @@ test("values that cannot be meant are refused", () => {
     ["server.port", "80.5"],
     ["scheduler.rules", "{}"],
     ["scheduler.rules", "[1]"],
+    ["delivery.reply_meanings", '[{"meaning":"account"}]'],
+    ["delivery.reply_meanings", '[{"code":250,"meaning":"account"}]'],
+    ["delivery.reply_meanings", '[{"code":550,"meaning":"mine"}]'],
+    ["delivery.reply_meanings", '[{"code":550,"enhanced":"5.7","meaning":"account"}]'],
+    ["delivery.reply_meanings", '[{"code":550,"words":"x","meaning":"account"}]'],
     ["sync.signing_secret", "secret"],
     ["s3.allow", "Bucket Name"],
   ];
@@ -308,6 +313,7 @@ allow = bucket, bucket/a/prefix
 rules = [{"name":"day","days":[0,1]}]
 [delivery]
 retry_delays_seconds = .5, 2
+reply_meanings = [{"code":550,"enhanced":"5.7.1","text":"daily limit","meaning":"account"},{"text":"slow down","meaning":"throttle"}]
 `);
   assert.equal(config.smtp.host, "2001:db8::1");
   assert.equal(config.smtp.ehloName, "[192.0.2.1]");
@@ -316,6 +322,10 @@ retry_delays_seconds = .5, 2
   assert.deepEqual(config.s3.allow, ["bucket", "bucket/a/prefix"]);
   assert.deepEqual(config.scheduler.rules, [{ name: "day", days: [0, 1] }]);
   assert.deepEqual(config.delivery.retryDelaysSeconds, [0.5, 2]);
+  assert.deepEqual(config.delivery.replyMeanings, [
+    { code: 550, enhanced: "5.7.1", text: "daily limit", meaning: "account" },
+    { text: "slow down", meaning: "throttle" },
+  ]);
 });
 
 test("what is checked is printed with its origin, and no secret in it", () => {

@@ -7,6 +7,7 @@ import { endWaiting } from "./finish.ts";
 import { leftOf } from "./limits.ts";
 import { ensureQueue, findQueue, isHeld, loadQueue, type Queue } from "./queue-row.ts";
 import { release } from "./settle.ts";
+import { forgetPace, slowed } from "./slowing.ts";
 import { statement } from "./statement.ts";
 import { TENANT, type Tx } from "./tx.ts";
 import { verificationStore } from "./verifications.ts";
@@ -121,6 +122,7 @@ function put(tx: Tx, account: Account, keepPassword: boolean): { ok: true } | { 
   queue.account = { ...account, password: columns.password };
   queue.capacity = null; // worked out anew by the next claim
   if (queue.heldBy === "fault") release(queue); // an operator's hold is the operator's to end
+  forgetPace(queue);
   return { ok: true };
 }
 
@@ -173,12 +175,21 @@ function toRecord(db: Database, queue: Queue, now: Instant): AccountRecord | nul
     account,
     hasPassword: times.hasPassword === 1,
     ...stateOf(queue, now),
+    slowed: slowedOf(queue, now),
     left: leftOf(db, queue, now.steadyMs),
     pending: queue.pending,
     inFlight: queue.inFlight,
     createdMs: times.createdMs,
     updatedMs: times.updatedMs,
   };
+}
+
+function slowedOf(queue: Queue, now: Instant): AccountRecord["slowed"] {
+  const pace = slowed(queue, now.steadyMs);
+  if (pace === null) return null;
+  const { reason, gapMs, untilMs } = pace;
+  const most = queue.account?.maxConnections ?? pace.connections;
+  return { reason, gapMs, connections: Math.min(most, pace.connections), untilMs: toWallMs(untilMs, now) };
 }
 
 /** `held` also after a fault's hold has run out, until a probe has succeeded: one message at a time goes out meanwhile. */

@@ -1,7 +1,7 @@
 import type { Database } from "better-sqlite3";
 import type { Claim, ClaimAnswer, ClaimRequest } from "../store.ts";
 import { type Candidate, candidate, dueInOrder, nextOf } from "./due-order.ts";
-import { type MessageRow, recipientsOf } from "./message-row.ts";
+import { DamagedRow, type MessageRow, payloadOf, recipientsOf } from "./message-row.ts";
 import { checkSchema } from "./migrate.ts";
 import { columnsOf, statement } from "./statement.ts";
 import { beginTurn, endTurn, type Turn } from "./turn.ts";
@@ -55,12 +55,11 @@ export function claimDue(tx: Tx, request: ClaimRequest): ClaimMade {
   return claimSolo(tx, request) ?? { kind: "claimed", taken: takeTurns(tx, request), soloWaiting: false };
 }
 
-/** Reads what the claimed messages say. */
-export function loadClaims(db: Database, taken: Taken[]): Claim[] {
-  return taken.map(({ outcomes, ...claim }) => {
-    const { payload, envelope } = statement<{ payload: string; envelope: string }>(db, PAYLOAD).get(claim.messageKey)!;
-    return { ...claim, recipients: recipientsOf(outcomes, envelope), payload: JSON.parse(payload) };
-  });
+/** Reads what a claimed message says. Throws DamagedRow. */
+export function loadClaim(db: Database, { outcomes, ...claim }: Taken): Claim {
+  const found = statement<{ payload: string; envelope: string }>(db, PAYLOAD).get(claim.messageKey);
+  if (!found) throw new DamagedRow("its payload is missing");
+  return { ...claim, recipients: recipientsOf(outcomes, found.envelope), payload: payloadOf(found.payload) };
 }
 
 function stands(tx: Tx, process: number): boolean {

@@ -1,6 +1,6 @@
-import { closeSync, existsSync, mkdirSync, openSync, statfsSync } from "node:fs";
+import { closeSync, existsSync, mkdirSync, openSync, statfsSync, statSync } from "node:fs";
 import { dirname } from "node:path";
-import { StorageRefused } from "../store.ts";
+import { StorageRefused, StorageUnavailable } from "../store.ts";
 
 /**
  * File systems whose locks or shared memory do not hold over a network, by statfs's f_type (statfs(2)): WAL needs both
@@ -42,4 +42,24 @@ export function prepareFile(path: string): void {
     );
   }
   closeSync(openSync(path, "a", 0o600));
+}
+
+/**
+ * A check that the file that was opened is still the one at its path. A file that was deleted can still be written to,
+ * and all of that would be lost with the last process that has it open.
+ */
+export function stillInPlace(path: string): () => void {
+  const opened = statSync(path).ino;
+  return () => {
+    const now = statSync(path, { throwIfNoEntry: false })?.ino;
+    if (now === opened) return;
+    const cause = new Error(`storage.db_path: ${path}`);
+    if (now === undefined)
+      throw new StorageUnavailable("the database file is missing: it was moved or deleted while in use; put it back", {
+        cause,
+      });
+    throw new StorageRefused("another database file has taken the place of the one in use: start again to use it", {
+      cause,
+    });
+  };
 }

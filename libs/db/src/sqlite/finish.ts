@@ -1,7 +1,7 @@
 import { endOf } from "@async-mail/domain/decide";
 import type { FinalOutcome } from "@async-mail/domain/outcome";
 import type { Database } from "better-sqlite3";
-import { type MessageRow, recipientsOf } from "./message-row.ts";
+import { knownRecipients, type MessageRow } from "./message-row.ts";
 import type { Queue } from "./queue-row.ts";
 import { columnsOf, statement } from "./statement.ts";
 import type { Tx } from "./tx.ts";
@@ -44,6 +44,6 @@ export function endWaiting(tx: Tx, key: number, queue: Queue, error: string): vo
 
 /** An end with each recipient's: whoever was accepted before stays so, and the message then counts as sent. */
 export function ended(tx: Tx, row: MessageRow, error: string, mailFromSent: boolean): FinalOutcome {
-  const envelope = statement<string>(tx.db, ENVELOPE).pluck().get(row.key)!;
-  return endOf(recipientsOf(row.recipients, envelope), error, mailFromSent);
+  const envelope = statement<string>(tx.db, ENVELOPE).pluck().get(row.key) ?? null;
+  return endOf(knownRecipients(row.recipients, envelope), error, mailFromSent);
 }

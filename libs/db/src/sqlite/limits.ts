@@ -78,6 +78,12 @@ export function countSend(tx: Tx, queue: Queue, recipients: number): void {
   statement(tx.db, COUNT).run({ key, lastEndedMs, sendsTotal, recipientsTotal });
 }
 
+/** Attempts ended since a moment. */
+export function sentSince(db: Database, queue: Queue, momentMs: number): number {
+  const before = statement<{ messages: number }>(db, TOTAL_AT).get(queue.key, momentMs)?.messages ?? 0;
+  return queue.sendsTotal - before;
+}
+
 function usedIn(db: Database, queue: Queue, window: Window, steadyMs: number): number {
   const inFlight = window.of === "messages" ? queue.inFlight : queue.inFlightRecipients;
   return inFlight + totalNow(queue, window) - totalAt(db, queue, window, steadyMs - window.lengthMs);

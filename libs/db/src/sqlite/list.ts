@@ -3,8 +3,9 @@ import type { Priority } from "@async-mail/domain/message";
 import { type Instant, toWallMs } from "@async-mail/domain/time";
 import type { Database } from "better-sqlite3";
 import type { HistoryEntry, ListPosition, MessageFilter, MessageRecord, MessageStatus } from "../store.ts";
-import { type MessageRow, recipientsOf } from "./message-row.ts";
+import { knownPayload, knownRecipients, type MessageRow } from "./message-row.ts";
 import { isHeld, loadQueue, type Queue } from "./queue-row.ts";
+import { slowed } from "./slowing.ts";
 import { columnsOf, statement } from "./statement.ts";
 
 /** Rows looked at in one go: a rare filter over a large table must not stop the event loop. */
@@ -14,7 +15,7 @@ const SCAN =
   "SELECT key, priority, state, due_ms AS dueMs, account_id AS accountId FROM messages " +
   "WHERE tenant_id = 'default' AND (priority, key) > (?, ?) ORDER BY priority, key LIMIT ?";
 const loadWhere = (db: Database) =>
-  `SELECT ${columnsOf(db, "messages", "m")}, p.payload AS payload, p.recipients AS envelope FROM messages m JOIN payloads p ON p.message = m.key`;
+  `SELECT ${columnsOf(db, "messages", "m")}, p.payload AS payload, p.recipients AS envelope FROM messages m LEFT JOIN payloads p ON p.message = m.key`;
 const BY_KEY = (db: Database) => `${loadWhere(db)} WHERE m.key = ?`;
 const BY_ID = (db: Database) => `${loadWhere(db)} WHERE m.tenant_id = 'default' AND m.id = ?`;
 const HISTORY =
@@ -22,7 +23,7 @@ const HISTORY =
 const ACTIVE = "SELECT active FROM service";
 
 type Scanned = Pick<MessageRow, "key" | "priority" | "state" | "dueMs" | "accountId">;
-type Loaded = MessageRow & { payload: string; envelope: string };
+type Loaded = MessageRow & { payload: string | null; envelope: string | null };
 
 export async function readPage(
   db: Database,
@@ -105,8 +106,8 @@ function toRecord(row: Loaded, queue: Queue, active: boolean, now: Instant): Mes
     attempts: row.attempts,
     messageId: row.messageId,
     smtpResponse: row.smtpResponse,
-    recipients: recipientsOf(row.recipients, row.envelope),
-    payload: JSON.parse(row.payload),
+    recipients: knownRecipients(row.recipients, row.envelope),
+    payload: knownPayload(row.payload),
   };
 }
 
@@ -123,6 +124,12 @@ function waitingFor(row: MessageRow, queue: Queue, active: boolean, now: Instant
   if (queue.limitedReason !== null && (queue.limitedUntilMs === null || queue.limitedUntilMs > now.steadyMs)) {
     return { reason: `account limited: ${queue.limitedReason}`, untilMs: wall(queue.limitedUntilMs) };
   }
+  const pace = slowed(queue, now.steadyMs);
+  if (pace !== null && (queue.readyMs === null || queue.readyMs > now.steadyMs))
+    return {
+      reason: `account slowed, a message every ${pace.gapMs / 1000} s: ${pace.reason}`,
+      untilMs: wall(queue.readyMs),
+    };
   if (row.state === "solo")
     return { reason: `sent alone next: ${row.lostClaims} dispatchers were lost sending it`, untilMs: null };
   if (!queue.account) return { reason: "missing account configuration", untilMs: null };

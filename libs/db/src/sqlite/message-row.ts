@@ -1,3 +1,4 @@
+import type { Payload } from "@async-mail/domain/message";
 import type { Recipient } from "@async-mail/domain/outcome";
 import type { messages } from "./schema.ts";
 import { statement } from "./statement.ts";
@@ -16,8 +17,51 @@ export function deleteMessage(tx: Tx, row: Pick<MessageRow, "key" | "queue" | "s
   if (row.reportMs !== null) tx.service().reportsWaiting -= 1;
 }
 
-/** The recipients with what is known of each; before the first attempt all wait. */
-export function recipientsOf(outcomes: string | null, envelope: string): Recipient[] {
-  if (outcomes !== null) return JSON.parse(outcomes);
-  return (JSON.parse(envelope) as string[]).map((address) => ({ address, outcome: "waiting" as const }));
+/** What the row holds is not what was written: of this message nothing can be sent. */
+export class DamagedRow extends Error {
+  override name = "DamagedRow";
+}
+
+/** The recipients with what is known of each; before the first attempt all wait. Throws DamagedRow. */
+export function recipientsOf(outcomes: string | null, envelope: string | null): Recipient[] {
+  if (outcomes !== null) return parsed<Recipient[]>(outcomes, "recipients", Array.isArray);
+  const addresses = parsed<string[]>(envelope, "envelope", Array.isArray);
+  return addresses.map((address) => ({ address, outcome: "waiting" as const }));
+}
+
+/** For who shows or ends a message, and does not send it: of a damaged row none are known. */
+export function knownRecipients(outcomes: string | null, envelope: string | null): Recipient[] {
+  return unlessDamaged(() => recipientsOf(outcomes, envelope)) ?? [];
+}
+
+/** Throws DamagedRow. */
+export function payloadOf(json: string | null): Payload {
+  const isObject = (value: unknown) => typeof value === "object" && value !== null && !Array.isArray(value);
+  return parsed<Payload>(json, "payload", isObject);
+}
+
+/** Null: damaged. */
+export function knownPayload(json: string | null): Payload | null {
+  return unlessDamaged(() => payloadOf(json));
+}
+
+function unlessDamaged<T>(read: () => T): T | null {
+  try {
+    return read();
+  } catch (error) {
+    if (error instanceof DamagedRow) return null;
+    throw error;
+  }
+}
+
+function parsed<T>(json: string | null, what: string, isRight: (value: unknown) => boolean): T {
+  if (json === null) throw new DamagedRow(`its ${what} is missing`);
+  let value: unknown;
+  try {
+    value = JSON.parse(json);
+  } catch (error) {
+    throw new DamagedRow(`its ${what} cannot be read`, { cause: error });
+  }
+  if (!isRight(value)) throw new DamagedRow(`its ${what} cannot be read`);
+  return value as T;
 }

@@ -2,6 +2,7 @@ import type { Account } from "@async-mail/domain/account";
 import type { Database } from "better-sqlite3";
 import { blockedBy } from "./limits.ts";
 import type { accounts, queues } from "./schema.ts";
+import { paceOf } from "./slowing.ts";
 import { columnsOf, statement, updateOf } from "./statement.ts";
 import type { Tx } from "./tx.ts";
 
@@ -19,6 +20,9 @@ const UPDATE = (db: Database) => updateOf(db, "queues", "key");
 const INSERT = "INSERT INTO queues (tenant_id, account_id) VALUES ('default', ?)";
 const EARLIEST = "SELECT min(due_ms) FROM messages WHERE state = 'waiting' AND queue = ?";
 const EARLIEST_IMMEDIATE = `${EARLIEST} AND priority = 0`;
+
+/** Claims of a queue for each of its connections: one is sent, one composed ahead, so that a connection never waits. */
+export const AHEAD = 2;
 
 /** Each queue as it was read. */
 const asRead = new WeakMap<Queue, QueueRow>();
@@ -99,7 +103,7 @@ function opensAt(tx: Tx, queue: Queue): number | null {
   if (!queue.account) return null;
   if (queue.capacity !== null && queue.inFlight >= queue.capacity) return null;
   if (queue.holdFailures > 0 && queue.inFlight > 0) return null; // one probe at a time
-  let open = queue.servedMs;
+  let open = queue.servedMs + (paceOf(queue, queue.capacity ?? AHEAD, tx.now.steadyMs)?.gapMs ?? 0);
   if (queue.heldBy !== null) {
     if (queue.holdUntilMs === null) return null;
     open = Math.max(open, queue.holdUntilMs);

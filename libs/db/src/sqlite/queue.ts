@@ -1,8 +1,11 @@
+import { endOf } from "@async-mail/domain/decide";
 import type { Outcome } from "@async-mail/domain/outcome";
 import type { Instant } from "@async-mail/domain/time";
-import type { Claim, QueueStore } from "../store.ts";
-import { anyReady, claimDue, loadClaims, nextReadyMs, type Taken } from "./claim.ts";
+import type { Claim, ClaimAnswer, QueueStore } from "../store.ts";
+import { anyReady, claimDue, loadClaim, nextReadyMs, type Taken } from "./claim.ts";
 import type { Engine } from "./engine.ts";
+import { isCorrupt } from "./errors.ts";
+import { DamagedRow } from "./message-row.ts";
 import { settle } from "./settle.ts";
 import { statement } from "./statement.ts";
 import { giveBackConnections } from "./turn.ts";
@@ -11,14 +14,38 @@ const CONTENTS = "SELECT bytes FROM contents WHERE message = ? ORDER BY position
 
 const NOT_BEGUN: Outcome = { kind: "given_back", reason: "its payload could not be read", mailFromSent: false };
 
+type Loaded = Pick<Extract<ClaimAnswer, { kind: "claimed" }>, "claims" | "damaged">;
+
 export function queueStore({ db, writer }: Engine): QueueStore {
-  async function load(taken: Taken[], now: Instant): Promise<Claim[]> {
+  async function load(taken: Taken[], now: Instant): Promise<Loaded> {
     try {
-      return await writer.read(() => loadClaims(db, taken));
+      const read = await writer.read(() => taken.map((one) => ({ one, claim: loadUnlessDamaged(one) })));
+      const claims = read.flatMap(({ claim }) => (typeof claim === "string" ? [] : [claim]));
+      const damaged = read.flatMap(({ one, claim }) => (typeof claim === "string" ? [{ one, error: claim }] : []));
+      if (damaged.length > 0) await endDamaged(damaged, now);
+      return { claims, damaged: damaged.map(({ one, error }) => ({ id: one.id, error })) };
     } catch (error) {
       await writer.write(now, (tx) => taken.map((one) => settle(tx, one, NOT_BEGUN)));
       throw error;
     }
+  }
+
+  /** The claim, or what is wrong with its row. */
+  function loadUnlessDamaged(one: Taken): Claim | string {
+    try {
+      return loadClaim(db, one);
+    } catch (error) {
+      if (error instanceof DamagedRow || isCorrupt(error)) return (error as Error).message;
+      throw error;
+    }
+  }
+
+  function endDamaged(damaged: { one: Taken; error: string }[], now: Instant) {
+    return writer.write(now, (tx) =>
+      damaged.map(({ one, error }) =>
+        settle(tx, one, endOf([], `the message in the database is damaged: ${error}`, false)),
+      ),
+    );
   }
 
   return {
@@ -28,7 +55,7 @@ export function queueStore({ db, writer }: Engine): QueueStore {
       const made = await writer.write(now, (tx) => claimDue(tx, request));
       if (made.kind !== "claimed") return made;
       const { taken, ...answer } = made;
-      return { ...answer, claims: await load(taken, now) };
+      return { ...answer, ...(await load(taken, now)) };
     },
     contents: (messageKey) => writer.read(() => statement<Uint8Array>(db, CONTENTS).pluck().all(messageKey)),
     settle: (claim, outcome, now) => writer.write(now, (tx) => settle(tx, claim, outcome)),

@@ -2,14 +2,14 @@ import type { DeferralClass } from "@async-mail/domain/outcome";
 import type { Database } from "better-sqlite3";
 import type { ClientState, ReportRef, ReportRow, ReportStore } from "../store.ts";
 import type { Engine } from "./engine.ts";
-import { deleteMessage, type MessageRow, recipientsOf } from "./message-row.ts";
+import { deleteMessage, knownRecipients, type MessageRow } from "./message-row.ts";
 import { CLASS_BIT } from "./settle.ts";
 import { columnsOf, statement } from "./statement.ts";
 import { TENANT, type Tx } from "./tx.ts";
 import { NO_TIME } from "./writer.ts";
 
 const DUE = (db: Database) =>
-  `SELECT ${columnsOf(db, "messages", "m")}, p.recipients AS envelope FROM messages m JOIN payloads p ON p.message = m.key ` +
+  `SELECT ${columnsOf(db, "messages", "m")}, p.recipients AS envelope FROM messages m LEFT JOIN payloads p ON p.message = m.key ` +
   "WHERE m.report_ms <= ? ORDER BY m.report_ms LIMIT ?";
 const NEXT_DUE = "SELECT min(report_ms) FROM messages WHERE report_ms IS NOT NULL";
 const STILL =
@@ -28,12 +28,11 @@ const SAVE_CLIENT =
   "INSERT INTO clients (tenant_id, last_call_ms, quiet_until_ms, last_run_now) VALUES (@tenantId, @lastCallMs, @quietUntilMs, @lastRunNow) " +
   "ON CONFLICT (tenant_id) DO UPDATE SET last_call_ms = excluded.last_call_ms, quiet_until_ms = excluded.quiet_until_ms, last_run_now = excluded.last_run_now";
 
+type Reported = MessageRow & { envelope: string | null };
+
 export function reportStore({ db, writer }: Engine): ReportStore {
   return {
-    due: (limit, now) =>
-      writer.read(() =>
-        statement<MessageRow & { envelope: string }>(db, DUE).all(now.steadyMs, limit).map(toReportRow),
-      ),
+    due: (limit, now) => writer.read(() => statement<Reported>(db, DUE).all(now.steadyMs, limit).map(toReportRow)),
     nextDueMs: () => writer.read(() => statement<number | null>(db, NEXT_DUE).pluck().get() ?? null),
     acknowledge: (rows, now) =>
       writer.write(now, (tx) => rows.reduce((marked, ref) => marked + acknowledge(tx, ref), 0)),
@@ -55,7 +54,7 @@ export function reportStore({ db, writer }: Engine): ReportStore {
   };
 }
 
-function toReportRow(row: MessageRow & { envelope: string }): ReportRow {
+function toReportRow(row: Reported): ReportRow {
   return {
     messageKey: row.key,
     seq: row.seq,
@@ -73,7 +72,7 @@ function toReportRow(row: MessageRow & { envelope: string }): ReportRow {
     attempts: row.attempts,
     messageId: row.messageId,
     smtpResponse: row.smtpResponse,
-    recipients: recipientsOf(row.recipients, row.envelope),
+    recipients: knownRecipients(row.recipients, row.envelope),
     tries: row.reportTries,
   };
 }

@@ -169,6 +169,12 @@ export const queues = sqliteTable(
     errors: integer("errors").notNull().default(0),
     deferred: integer("deferred").notNull().default(0),
     rateLimited: integer("rate_limited").notNull().default(0),
+
+    /** Its pace after the server found it too fast (libs/domain/src/pace.ts), and the server's words. All null: none. */
+    slowedReason: text("slowed_reason"),
+    slowedGapMs: integer("slowed_gap_ms"),
+    slowedConnections: integer("slowed_connections"),
+    slowedSinceMs: integer("slowed_since_ms"),
   },
   (t) => [
     uniqueIndex("queues_account").on(t.tenantId, t.accountId),

@@ -8,6 +8,8 @@ import { leftOf } from "./limits.ts";
 import { checkSchema } from "./migrate.ts";
 import { loadQueue, type Queue } from "./queue-row.ts";
 import { loadService } from "./service-row.ts";
+import { slowed } from "./slowing.ts";
+import { stalled } from "./stalled.ts";
 import { statement } from "./statement.ts";
 import { NO_TIME } from "./writer.ts";
 
@@ -17,7 +19,7 @@ const PROCESSES = "SELECT kind, count(*) AS count FROM processes GROUP BY kind";
 const OLDEST_REPORT = "SELECT updated_ms FROM messages WHERE report_ms IS NOT NULL ORDER BY report_ms LIMIT 1";
 const OLDEST_DUE = "SELECT min(due_ms) FROM messages WHERE state = 'waiting' AND queue = ?";
 
-export function serviceStore({ db, writer }: Engine): ServiceStore {
+export function serviceStore({ db, writer }: Engine, check: () => void): ServiceStore {
   return {
     status: () =>
       writer.read(() => ({
@@ -42,9 +44,15 @@ export function serviceStore({ db, writer }: Engine): ServiceStore {
 
     runNowCount: () => writer.read(() => loadService(db).runNow),
 
-    checkWritable: () => writer.read(() => checkWritable(db)),
+    checkWritable: () =>
+      writer.read(() => {
+        check();
+        checkWritable(db);
+      }),
 
     counts: (now) => writer.read(() => counts(db, now)),
+
+    stalled: (afterMs, now) => writer.read(() => stalled(db, afterMs, now)),
   };
 }
 
@@ -77,6 +85,7 @@ function counts(db: Database, now: Instant): ServiceCounts {
       deferred: queue.deferred,
       rateLimited: queue.rateLimited,
       held: stateOf(queue, now).state === "held",
+      slowed: slowed(queue, now.steadyMs) !== null,
       left: leftOf(db, queue, now.steadyMs),
     })),
     reportsWaiting: loadService(db).reportsWaiting,

@@ -8,6 +8,7 @@ import { ended, finish } from "./finish.ts";
 import { countSend } from "./limits.ts";
 import type { MessageRow } from "./message-row.ts";
 import { isHeld, type Queue } from "./queue-row.ts";
+import { slowDown, slowed } from "./slowing.ts";
 import { columnsOf, statement } from "./statement.ts";
 import type { Tx } from "./tx.ts";
 
@@ -34,6 +35,8 @@ const PUT_BACK =
   "first_attempt_ms = CASE WHEN attempts = 0 AND NOT @begun THEN NULL ELSE first_attempt_ms END WHERE key = @key";
 const REMEMBER =
   "INSERT INTO history (message, claim, at_ms, outcome, code, response, until_ms) VALUES (@message, @claim, @atMs, @outcome, @code, @response, @untilMs)";
+
+type Held = Extract<Outcome, { kind: "held" }>;
 
 export function settle(tx: Tx, ref: ClaimRef, outcome: Outcome): Settled {
   const row = statement<MessageRow>(tx.db, CLAIMED).get(ref.messageKey, ref.claim);
@@ -119,32 +122,37 @@ function defer(tx: Tx, row: MessageRow, queue: Queue, outcome: Extract<Outcome, 
 }
 
 /** The account's fault: it is held (once, however many attempts met the same fault), and this message waits with it. */
-function hold(tx: Tx, row: MessageRow, queue: Queue, outcome: Extract<Outcome, { kind: "held" }>): Settled["held"] {
+function hold(tx: Tx, row: MessageRow, queue: Queue, outcome: Held): Settled["held"] {
   const alreadyHeld = isHeld(queue, tx.now.steadyMs);
-  if (!alreadyHeld) {
-    queue.heldSinceMs ??= tx.now.steadyMs;
-    queue.holdFailures += 1;
-    queue.heldBy = "fault";
-    queue.holdReason = outcome.reason;
-    queue.holdUntilMs = tx.now.steadyMs + holdDelayMs(queue.holdFailures);
-  }
+  if (!alreadyHeld) beginHold(tx, queue, outcome);
   const untilMs = queue.holdUntilMs ?? tx.now.steadyMs;
   if (outcome.end) {
     finish(tx, row, queue, outcome.end);
     remember(tx, row, outcome.end.kind, outcome.code, outcome.response ?? outcome.reason, null);
-    return alreadyHeld ? null : { reason: outcome.reason, untilMs };
-  }
-  // Due just after the others: the next probe is a different message.
+  } else putOffBehindHold(tx, row, queue, outcome, untilMs);
+  return alreadyHeld ? null : { reason: outcome.reason, untilMs, slowed: slowed(queue, tx.now.steadyMs) };
+}
+
+function beginHold(tx: Tx, queue: Queue, { reason, throttled }: Held): void {
+  queue.heldSinceMs ??= tx.now.steadyMs;
+  queue.holdFailures += 1;
+  queue.heldBy = "fault";
+  queue.holdReason = reason;
+  queue.holdUntilMs = tx.now.steadyMs + holdDelayMs(queue.holdFailures);
+  if (throttled) slowDown(tx, queue, reason);
+}
+
+function putOffBehindHold(tx: Tx, row: MessageRow, queue: Queue, outcome: Held, untilMs: number): void {
   putOff(tx, row, {
     class: "held",
     reason: `held: ${outcome.reason}`,
+    // Due just after the others: the next probe is a different message.
     dueMs: untilMs + 1,
     attempts: row.attempts,
     response: outcome.response,
   });
   queue.deferred += 1;
   remember(tx, row, "held", outcome.code, outcome.response ?? outcome.reason, toWallMs(untilMs, tx.now));
-  return alreadyHeld ? null : { reason: outcome.reason, untilMs };
 }
 
 function putOff(

@@ -1,7 +1,8 @@
 import type { ClaimRequest } from "../store.ts";
 import { type Candidate, longestDue, overLimit } from "./due-order.ts";
 import { blockedBy, roomFor } from "./limits.ts";
-import { isHeld, type Queue } from "./queue-row.ts";
+import { AHEAD, isHeld, type Queue } from "./queue-row.ts";
+import { paceOf } from "./slowing.ts";
 import { statement } from "./statement.ts";
 import type { Tx } from "./tx.ts";
 
@@ -17,8 +18,6 @@ export type Turn = {
   taken: number;
 };
 
-/** Claims of a queue beyond its connections: composed ahead, so that a connection never waits. */
-const AHEAD = 2;
 /** Messages refused for the limit in one transaction. */
 const REJECTED_AT_ONCE = 200;
 
@@ -41,7 +40,9 @@ export function beginTurn(tx: Tx, queue: Queue, request: ClaimRequest): Turn {
     if (account.limitBehavior === "reject") rejectDue(tx, queue);
     return turn;
   }
-  const most = account.maxConnections ?? request.maxConnectionsPerAccount;
+  const allowed = account.maxConnections ?? request.maxConnectionsPerAccount;
+  const pace = paceOf(queue, allowed, tx.now.steadyMs);
+  const most = pace?.connections ?? allowed;
   queue.capacity = most * AHEAD;
   turn.share = connectionShare(tx, queue.key, request.process, most);
   turn.recipients = limits.recipients;
@@ -50,6 +51,7 @@ export function beginTurn(tx: Tx, queue: Queue, request: ClaimRequest): Turn {
     turn.share * AHEAD - (request.held.get(queue.key) ?? 0),
     queue.capacity - queue.inFlight,
     account.batchSize ?? Number.POSITIVE_INFINITY,
+    pace === null ? Number.POSITIVE_INFINITY : 1,
     queue.holdFailures > 0 ? 1 - queue.inFlight : Number.POSITIVE_INFINITY,
     request.slots,
   );

@@ -34,6 +34,8 @@ export type WriterOptions = {
    * for meanwhile shares it, and other processes find the lock free. 0: no rest, for who answers a waiting client.
    */
   restMs?: number;
+  /** Asked before each transaction; throws when the file must not be written to. */
+  check?: () => void;
 };
 
 type Job = {
@@ -44,7 +46,10 @@ type Job = {
   reject: (error: unknown) => void;
 };
 
-export function createWriter(db: Database, { deadlineMs = DEADLINE_MS, restMs = 0 }: WriterOptions = {}): Writer {
+export function createWriter(
+  db: Database,
+  { deadlineMs = DEADLINE_MS, restMs = 0, check }: WriterOptions = {},
+): Writer {
   const waiting: Job[] = [];
   let draining: Promise<void> | null = null;
   let retries = 0;
@@ -57,6 +62,7 @@ export function createWriter(db: Database, { deadlineMs = DEADLINE_MS, restMs = 
       let tookMs: number;
       try {
         tookMs = await untilUnlocked(waiting[0]!.askedMs, () => {
+          check?.();
           db.exec("BEGIN IMMEDIATE");
           return commitGroup(); // in the same turn: nothing else may find this transaction open
         });
