@@ -9,6 +9,7 @@ import type { DispatcherMetrics } from "./metrics.ts";
 import type { Relay } from "./relay.ts";
 import type { Reservations } from "./reservations.ts";
 import type { Settler } from "./settler.ts";
+import type { Verifications } from "./verify.ts";
 import { LOOK_MS, type Withholding } from "./withholding.ts";
 
 export type Dispatcher = {
@@ -21,6 +22,7 @@ export type Dispatcher = {
   relay: Pick<Relay, "needed">;
   reservations: Reservations;
   withholding: Withholding;
+  verifications: Pick<Verifications, "look">;
   composer: Pick<Composer, "queued">;
   settler: Pick<Settler, "stuck">;
   delivery: Delivery;
@@ -52,10 +54,13 @@ export async function dispatchDue(dispatcher: Dispatcher): Promise<{ waitMs: num
 }
 
 async function claimMore(dispatcher: Dispatcher): Promise<{ waitMs: number }> {
-  const { store, presence, clock, metrics, composer, flight, settler, withholding, intervalMs } = dispatcher;
+  const { store, presence, clock, metrics, composer, flight, settler, withholding, verifications, intervalMs } =
+    dispatcher;
   metrics.look(composer.queued(), store.busyRetries());
   if (!presence.stands() || settler.stuck()) return { waitMs: Math.min(TROUBLE_MS, intervalMs) };
   if (flight.size() > 0) await withholding.look();
+  // One after another: each may hand out connections that another is giving back.
+  await verifications.look();
   await giveBackConnections(dispatcher);
 
   const full = isFull(dispatcher);

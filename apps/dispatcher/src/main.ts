@@ -116,6 +116,18 @@ presence.onLost(() => {
   relay.drop();
 });
 
+const verifications = createVerifications({
+  store,
+  presence,
+  clock,
+  relay,
+  reservations,
+  maxConnectionsPerAccount: delivery.maxConnectionsPerAccount,
+  accountInUse: (account) => accountInUse(account, configured),
+  stopping,
+  onError: (error) => onFault(error, "verifying"),
+});
+
 const dispatcher: Dispatcher = {
   store,
   presence,
@@ -126,6 +138,7 @@ const dispatcher: Dispatcher = {
   relay,
   reservations,
   withholding: createWithholding({ store, relay, clock }),
+  verifications,
   composer,
   settler,
   delivery: {
@@ -152,35 +165,18 @@ const dispatcher: Dispatcher = {
   empty: null,
   soloWaiting: false,
 };
-const verifications = createVerifications({
-  store,
-  presence,
+const running = runLoop({
+  pass: () => dispatchDue(dispatcher),
+  wake,
   clock,
-  relay,
-  accountInUse: (account) => accountInUse(account, configured),
-  stopping,
-  onError: (error) => onFault(error, "verifying"),
+  signal: stopping,
+  onError: (error) => onFault(error, "dispatching"),
 });
-const running = [
-  runLoop({
-    pass: () => dispatchDue(dispatcher),
-    wake,
-    clock,
-    signal: stopping,
-    onError: (error) => onFault(error, "dispatching"),
-  }),
-  runLoop({
-    pass: verifications.pass,
-    clock,
-    signal: stopping,
-    onError: (error) => onFault(error, "verifying"),
-  }),
-];
 deadline.addEventListener("abort", () => relay.cut());
 
 await shutdown.run(async () => {
   relay.stop();
-  await Promise.all(running);
+  await running;
   await verifications.answered();
   await leave({ flight, relay, composer, presence, deadline });
   await status.close();

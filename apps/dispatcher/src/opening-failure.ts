@@ -32,7 +32,7 @@ export function connectFailure(error: SmtpError, smtp: SMTPConnection, account: 
       response: oneLine(error.response),
       recipients: [],
     };
-  const stage = stageOf(error, smtp);
+  const stage = stageOf(error, smtp, account);
   return { kind: "unreachable", stage, reason: `${account.host}:${account.port}: ${describe(stage, error)}` };
 }
 
@@ -51,12 +51,15 @@ export function loginFailure(error: SmtpError, account: Account): OpeningFailure
 
 const TLS_CODE = /^(ERR_SSL|ERR_TLS|EPROTO|CERT_|SELF_SIGNED|DEPTH_ZERO|UNABLE_TO|HOSTNAME_MISMATCH|INVALID_CA)/;
 
-function stageOf(error: SmtpError, smtp: SMTPConnection): SmtpStage {
+function stageOf(error: SmtpError, smtp: SMTPConnection, { security }: Account): SmtpStage {
   if (error.code === "EDNS") return "dns";
   if (error.code === "ETLS" || error.timeoutType === "UPGRADE_TIMEOUT" || smtp.upgrading) return "tls";
   if (TLS_CODE.test(error.originalCode ?? "")) return "tls";
   if (smtp.stage === "init") return smtp.secureConnection && isConnected(smtp) ? "tls" : "connect";
-  return String(smtp.lastServerResponse).startsWith("2") ? "ehlo" : "greeting";
+  const last = String(smtp.lastServerResponse);
+  if (!last.startsWith("2")) return "greeting";
+  // Where it is offered, it is what was asked for next.
+  return security !== "none" && /\bSTARTTLS\b/i.test(last) ? "starttls" : "ehlo";
 }
 
 function isConnected(smtp: SMTPConnection): boolean {
@@ -79,7 +82,9 @@ function describe(stage: SmtpStage, error: SmtpError): string {
     case "auth":
       return timedOut ? "no answer to the login in time" : `the login failed: ${oneLine(error.message)}`;
     default:
-      return timedOut ? "no answer to EHLO in time" : `the connection broke after the greeting (${code})`;
+      if (timedOut) return `no answer to ${stage.toUpperCase()} in time`;
+      if (code === "EPROTOCOL") return `its answer to ${stage.toUpperCase()} is no SMTP, or too long`;
+      return `the connection broke after the greeting (${code})`;
   }
 }
 

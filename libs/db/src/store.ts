@@ -282,13 +282,22 @@ export type AccountStore = {
   /** Null until answered. */
   verification(key: number): Promise<{ ok: boolean; text: string } | null>;
   dropVerification(key: number): Promise<void>;
-  /** For a dispatcher: one that nobody has taken yet. */
+  /**
+   * For a dispatcher: one that nobody has taken yet, with the connection that trying it takes reserved. Never beside
+   * `giveBackConnections`.
+   */
   takeVerification(
-    process: number,
+    taker: Pick<ClaimRequest, "process" | "maxConnectionsPerAccount">,
     now: Instant,
-  ): Promise<{ key: number; accountKey: number; account: Account } | null>;
+  ): Promise<Verification | null>;
   answerVerification(key: number, answer: { ok: boolean; text: string }, now: Instant): Promise<void>;
 };
+
+/** A login to be tried. */
+export type Verification = { key: number; accountKey: number; account: Account } & Pick<
+  Claim,
+  "connectionShare" | "reservedConnections"
+>;
 
 /** An account with its state. Times are wall ms. Passwords never leave the store this way. */
 export type AccountRecord = {

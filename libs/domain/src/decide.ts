@@ -88,6 +88,9 @@ function decideAccepted(reply: Extract<Reply, { kind: "accepted" }>, attempt: At
   const { code, response } = reply;
   const ofAttempt = reply.recipients.map((one) => judged(one, attempt.policy.meaningOf, { code, response }));
   const recipients = mergeRecipients(attempt.facts.recipients, ofAttempt);
+  const refused = reply.recipients.filter(({ outcome }) => outcome !== "accepted");
+  const fault = accountFault(refused, "rcpt", attempt.policy.meaningOf);
+  if (fault !== null) return holdFor(fault, attempt, { mailFromSent: true, recipients });
   return retryWaiting(attempt, recipients) ?? { kind: "sent", code, response, recipients, mailFromSent: true };
 }
 
@@ -95,20 +98,14 @@ function decideRefused(reply: Extract<Reply, { kind: "refused" }>, attempt: Atte
   const { stage, code, response } = reply;
   const { meaningOf } = attempt.policy;
   const fault = accountFault([{ code, response }, ...reply.recipients], stage, meaningOf);
-  if (fault !== null) {
-    return hold(attempt, {
-      text: isBeforeMail(stage) ? `${stage} refused: ${replyText(fault.answer)}` : replyText(fault.answer),
-      answered: { code, response },
-      mailFromSent: !isBeforeMail(stage),
-      throttled: fault.meaning === "throttle",
-    });
-  }
+  if (fault !== null && isBeforeMail(stage)) return holdFor(fault, attempt, { mailFromSent: false, at: stage });
   // Accepted at RCPT is not delivered: the message itself was refused.
   const undelivered = reply.recipients.map((one) => (one.outcome === "accepted" ? stillWaiting(one) : one));
   const recipients = mergeRecipients(
     attempt.facts.recipients,
     undelivered.map((one) => judged(one, meaningOf)),
   );
+  if (fault !== null) return holdFor(fault, attempt, { mailFromSent: true, recipients });
   return stage === "rcpt" && reply.recipients.length > 0
     ? decideRefusedRecipients(reply, recipients, attempt)
     : decideRefusedMessage(reply, recipients, attempt);
@@ -123,6 +120,15 @@ function accountFault(answers: Answered[], stage: SmtpStage, meaningOf: MeaningO
     if (meaning === "account" || meaning === "throttle") return { answer, meaning };
   }
   return null;
+}
+
+function holdFor(
+  { answer, meaning }: AccountFault,
+  attempt: Attempt,
+  { at, ...rest }: { mailFromSent: boolean; at?: SmtpStage; recipients?: Recipient[] },
+): Outcome {
+  const text = at === undefined ? replyText(answer) : `${at} refused: ${replyText(answer)}`;
+  return hold(attempt, { text, answered: answeredOf(answer), throttled: meaning === "throttle", ...rest });
 }
 
 function decideRefusedMessage(answered: Required<Answered>, recipients: Recipient[], attempt: Attempt): Outcome {
@@ -170,14 +176,16 @@ function decideUncomposed(reply: Extract<Reply, { kind: "uncomposed" }>, attempt
 /** The account's fault. A message that has waited behind such too long ends; the account is held all the same. */
 function hold(
   { facts, now, policy }: Attempt,
-  fault: { text: string; answered?: Answered; mailFromSent: boolean; throttled: boolean },
+  fault: { text: string; answered?: Answered; mailFromSent: boolean; throttled: boolean; recipients?: Recipient[] },
 ): Outcome {
   const { text, answered = {}, mailFromSent, throttled } = fault;
-  const { recipients, firstDueMs } = facts;
+  const { firstDueMs } = facts;
+  const known = fault.recipients === undefined ? {} : { recipients: fault.recipients };
+  const recipients = fault.recipients ?? facts.recipients;
   const tooOld = now.steadyMs >= firstDueMs + policy.maxAgeMs;
   const error = hasExpired(facts, now) ? "expired" : tooOld ? `expired: ${text}` : null;
   const ended = error === null ? null : end({ error, recipients, answered, mailFromSent });
-  return { kind: "held", reason: text, ...answered, mailFromSent, throttled, end: ended };
+  return { kind: "held", reason: text, ...answered, mailFromSent, throttled, ...known, end: ended };
 }
 
 /** The end of a message that is not worth, or not able, to be tried again. */

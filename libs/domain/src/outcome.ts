@@ -77,6 +77,8 @@ export type Outcome =
       mailFromSent: boolean;
       /** The server found us too fast: the account also goes more slowly for a while. */
       throttled: boolean;
+      /** When the server was asked about them: some may have been accepted, or refused for good, before the fault. */
+      recipients?: Recipient[];
       end: FinalOutcome | null;
     }
   | { kind: "given_back"; reason: string; mailFromSent: boolean };

@@ -20,7 +20,11 @@ const CUT_MS = 1000;
 const CUT_SHARE = 0.2;
 
 /** Faults at a start that an operator mends: their sentence says all, a stack would only hide it. */
-const OPERATORS_FAULTS = new Set(["StorageRefused", "StorageUnavailable", "CannotListen"]);
+const OPERATORS_FAULTS = new Set(["StorageRefused", "StorageUnavailable", "StorageBusy", "CannotListen"]);
+
+function isOperatorsFault(error: unknown): error is Error {
+  return error instanceof Error && OPERATORS_FAULTS.has(error.name);
+}
 
 type Options = { graceMs: number; log: Log; clock: Pick<Clock, "monotonicMs"> };
 
@@ -58,7 +62,7 @@ export function createShutdown({ graceMs, log, clock }: Options): Shutdown {
   };
 
   const onUncaught = (error: unknown) => {
-    if (error instanceof Error && OPERATORS_FAULTS.has(error.name)) return leave(1, error.message);
+    if (isOperatorsFault(error)) return leave(1, error.message);
     try {
       log.failed(error, { what: "uncaught" });
     } finally {
@@ -83,6 +87,8 @@ export function createShutdown({ graceMs, log, clock }: Options): Shutdown {
       try {
         await close();
       } catch (error) {
+        // What made it stop may well keep it from closing in good order.
+        if (isOperatorsFault(error)) return leave(1, error.message);
         log.failed(error, { what: "closing" });
         return leave(1, "closing failed");
       }

@@ -7,6 +7,8 @@ import { eventually } from "../../support/eventually.ts";
 import { aMessage, anAccount } from "../../support/messages.ts";
 import { type RunningApi, startApi } from "./running-api.ts";
 
+const TAKER = { process: 1, maxConnectionsPerAccount: 5 };
+
 const DAY_MS = 86_400_000;
 
 let running: RunningApi;
@@ -227,7 +229,7 @@ for (const call of [
 
 /** What a dispatcher does with the question. */
 async function answerVerification(answer: { ok: boolean; text: string }): Promise<void> {
-  const asked = await eventually(() => running.store.accounts.takeVerification(1, running.clock.now()));
+  const asked = await eventually(() => running.store.accounts.takeVerification(TAKER, running.clock.now()));
   await running.store.accounts.answerVerification(asked.key, answer, running.clock.now());
 }
 
@@ -258,7 +260,7 @@ test("verify without a dispatcher is a 503 after 30 s, and the question is withd
   assert.deepEqual([status, body.error], [503, "no dispatcher answered"]);
   assert.ok(headers.has("retry-after"));
   assert.ok(seconds >= 29.9 && seconds < 32, `${seconds} s`);
-  assert.equal(await running.store.accounts.takeVerification(1, running.clock.now()), null);
+  assert.equal(await running.store.accounts.takeVerification(TAKER, running.clock.now()), null);
 });
 
 test("a client that goes away withdraws its verify", async () => {
@@ -269,7 +271,7 @@ test("a client that goes away withdraws its verify", async () => {
     headers: { "x-api-token": "test-token" },
     signal: gone.signal,
   }).catch(() => "gone");
-  const taken = await eventually(() => running.store.accounts.takeVerification(1, running.clock.now()));
+  const taken = await eventually(() => running.store.accounts.takeVerification(TAKER, running.clock.now()));
   gone.abort();
   assert.equal(await asked, "gone");
   await eventually(async () => {

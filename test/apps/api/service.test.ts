@@ -8,6 +8,8 @@ import { eventually } from "../../support/eventually.ts";
 import { aMessage, anAccount } from "../../support/messages.ts";
 import { type RunningApi, startApi } from "./running-api.ts";
 
+const TAKER = { process: 1, maxConnectionsPerAccount: 5 };
+
 let running: RunningApi;
 before(async () => {
   running = await startApi();
@@ -120,7 +122,7 @@ test("a stop ends a waiting verify at once", async () => {
   const stopping = await startApi();
   await stopping.api.post("/account", anAccount({ id: "a" }));
   const asked = stopping.api.post("/account/a/verify");
-  await eventually(() => stopping.store.accounts.takeVerification(1, stopping.clock.now()));
+  await eventually(() => stopping.store.accounts.takeVerification(TAKER, stopping.clock.now()));
   const exit = stopping.proc.stop(3000);
   assert.deepEqual([(await asked).status, (await asked).body.error], [503, "stopping"]);
   assert.equal((await exit).code, 0);

@@ -68,6 +68,19 @@ export async function startBench(options: BenchOptions = {}) {
   const settler = createSettler({ store, clock, log, giveUp: options.giveUp ?? NEVER });
   const flight = createFlight(() => {});
   const { defaultAccount = null } = options;
+  const stopping = new AbortController();
+  const verifications = createVerifications({
+    store,
+    presence,
+    clock,
+    relay,
+    reservations,
+    maxConnectionsPerAccount: 5,
+    accountInUse: (account) => account,
+    stopping: stopping.signal,
+    onError: (error) => log.failed(error, { what: "verifying" }),
+  });
+
   const dispatcher: Dispatcher = {
     store,
     presence,
@@ -78,6 +91,7 @@ export async function startBench(options: BenchOptions = {}) {
     relay,
     reservations,
     withholding: createWithholding({ store, relay, clock }),
+    verifications,
     composer,
     settler,
     delivery: {
@@ -100,17 +114,6 @@ export async function startBench(options: BenchOptions = {}) {
     empty: null,
     soloWaiting: false,
   };
-  const stopping = new AbortController();
-  const verifications = createVerifications({
-    store,
-    presence,
-    clock,
-    relay,
-    accountInUse: (account) => account,
-    stopping: stopping.signal,
-    onError: (error) => log.failed(error, { what: "verifying" }),
-  });
-
   return {
     store,
     clock,
@@ -146,10 +149,9 @@ export async function startBench(options: BenchOptions = {}) {
     },
     pass: () => dispatchDue(dispatcher),
     /** Takes one request and answers it. */
-    async verify(): Promise<{ waitMs: number }> {
-      const told = await verifications.pass();
+    async verify(): Promise<void> {
+      await verifications.look();
       await verifications.answered();
-      return told;
     },
     landed: () => flight.landed(NEVER),
     /** One pass, and all that it began. */

@@ -82,12 +82,44 @@ describe("verification", () => {
     await file.store.accounts.hold("a", "maintenance", null, file.clock.now());
     const key = (await file.store.accounts.askVerification("a", file.clock.now()))!;
     assert.equal(await file.store.accounts.verification(key), null);
-    const taken = await file.store.accounts.takeVerification(1, file.clock.now());
+    const taken = await file.store.accounts.takeVerification(
+      { process: 1, maxConnectionsPerAccount: 5 },
+      file.clock.now(),
+    );
     assert.deepEqual([taken?.key, taken?.account.password], [key, "secret"]);
-    assert.equal(await file.store.accounts.takeVerification(2, file.clock.now()), null, "one dispatcher takes it");
+    assert.equal(
+      await file.store.accounts.takeVerification({ process: 2, maxConnectionsPerAccount: 5 }, file.clock.now()),
+      null,
+      "one dispatcher takes it",
+    );
     await file.store.accounts.answerVerification(key, { ok: true, text: "235 welcome" }, file.clock.now());
     assert.deepEqual(await file.store.accounts.verification(key), { ok: true, text: "235 welcome" });
     assert.equal((await file.store.accounts.get("a", file.clock.now()))?.state, "ready");
+  });
+});
+
+describe("verification and connections", () => {
+  const TAKER = { maxConnectionsPerAccount: 1 };
+
+  it("reserves the connection that it opens, and is left to whom has one when all are reserved", async () => {
+    await put({});
+    const { store, clock } = file;
+    const register = () =>
+      store.processes.register({ kind: "dispatcher", pid: 1, host: "h", version: "1" }, clock.now());
+    const [one, two] = [await register(), await register()];
+    await store.accounts.askVerification("a", clock.now());
+    const first = await store.accounts.takeVerification({ process: one, ...TAKER }, clock.now());
+    assert.deepEqual([first?.connectionShare, first?.reservedConnections], [1, 1]);
+    await store.accounts.askVerification("a", clock.now());
+    const watcher = await file.again();
+    watcher.changed();
+    assert.equal(await store.accounts.takeVerification({ process: two, ...TAKER }, clock.now()), null);
+    assert.equal(watcher.changed(), false, "a look in vain wakes nobody");
+    assert.ok(await store.accounts.takeVerification({ process: one, ...TAKER }, clock.now()));
+    await store.queue.giveBackConnections(one, first!.accountKey, 0, clock.now());
+    await store.accounts.askVerification("a", clock.now());
+    assert.ok(await store.accounts.takeVerification({ process: two, ...TAKER }, clock.now()));
+    await watcher.close();
   });
 });
 

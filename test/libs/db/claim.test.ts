@@ -388,6 +388,19 @@ describe("a held account", () => {
     assert.equal((await claim()).length, 4);
   });
 
+  it("keeps who had been accepted before the fault", async () => {
+    await anAccount({ id: "a" });
+    await enqueue("a", 1);
+    const [first] = await claim();
+    const recipients = [
+      { address: "one@example.org", outcome: "accepted" as const },
+      { address: "two@example.org", outcome: "waiting" as const },
+    ];
+    const { held } = await file.store.queue.settle(first!, { ...fault, recipients }, file.clock.now());
+    await file.clock.advance(held!.untilMs - file.clock.now().steadyMs + 1);
+    assert.deepEqual((await claim())[0]?.recipients, recipients);
+  });
+
   it("does not count the attempt, and reports it once", async () => {
     await anAccount({ id: "a" });
     const [id] = await enqueue("a", 1);
@@ -453,6 +466,35 @@ describe("a message whose dispatchers are lost", () => {
       record.history.map((entry) => entry.outcome),
       ["lost", "lost", "lost", "lost", "error"],
     );
+  });
+});
+
+describe("the moment of the first attempt", () => {
+  const NOT_BEGUN: Outcome = { kind: "given_back", reason: "stopping", mailFromSent: false };
+
+  it("is that of the first that may have reached the server, whatever was given back before or after", async () => {
+    await anAccount({ id: "a" });
+    await enqueue("a", 1);
+    await settleAll(await claim(), NOT_BEGUN);
+    await file.clock.advance(1000);
+    const [lost] = await claim();
+    assert.equal(lost?.firstAttemptMs, file.clock.now().wallMs, "what was never begun is no attempt");
+    await file.store.processes.strikeOff(dispatcher, 0, file.clock.now());
+    dispatcher = await aDispatcher();
+    await file.clock.advance(1000);
+    await settleAll(await claim(), NOT_BEGUN);
+    assert.equal((await claim())[0]?.firstAttemptMs, lost?.firstAttemptMs);
+  });
+
+  it("stays when the account was held by it", async () => {
+    await anAccount({ id: "a" });
+    await enqueue("a", 1);
+    const [first] = await claim();
+    const fault: Outcome = { kind: "held", reason: "quota", mailFromSent: true, throttled: false, end: null };
+    const { held } = await file.store.queue.settle(first!, fault, file.clock.now());
+    await file.clock.advance(held!.untilMs - file.clock.now().steadyMs + 1);
+    await settleAll(await claim(), NOT_BEGUN);
+    assert.equal((await claim())[0]?.firstAttemptMs, first?.firstAttemptMs);
   });
 });
 

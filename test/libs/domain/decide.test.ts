@@ -186,7 +186,9 @@ test("decide: the providers' words for quotas and log-ins hold the account at ev
         refused(stage, code, response, stage === "rcpt" ? [refusedBy("a@b.c", code, response)] : []),
       );
       const reason = `${code} ${response}`;
-      assert.deepEqual(decided, {
+      assert.ok(decided.kind === "held");
+      const { recipients, ...held } = decided;
+      assert.deepEqual(held, {
         kind: "held",
         reason,
         code,
@@ -195,6 +197,10 @@ test("decide: the providers' words for quotas and log-ins hold the account at ev
         throttled: code === 432 || response.startsWith("Throttling"),
         end: null,
       });
+      assert.deepEqual(
+        recipients?.map(({ address, outcome }) => [address, outcome]),
+        [["a@b.c", "waiting"]],
+      );
     }
   }
 });
@@ -204,16 +210,22 @@ test("decide: what a reply means is the table's that is given", () => {
   const decided = outcome(refused("mail", 550, "5.1.1 not today"), {}, { meaningOf: own });
   assert.equal(decided.kind === "held" && decided.throttled, true);
   const waits = outcome(accepted(took("a@b.c"), refusedBy("d@e.f", 550, "5.1.1 not today")), {}, { meaningOf: own });
-  assert.deepEqual(waits.kind === "deferred" && waits.recipients.map((one) => one.outcome), ["accepted", "waiting"]);
+  assert.deepEqual(waits.kind === "held" && waits.recipients?.map((one) => one.outcome), ["accepted", "waiting"]);
 });
 
-test("decide: a quota met among the recipients is not held against the one it hit", () => {
+test("decide: a quota met among the recipients holds the account, and is not held against the one it hit", () => {
   const quota = refusedBy("d@e.f", 550, "5.4.5 Daily user sending limit exceeded");
   const decided = outcome(accepted(took("a@b.c"), quota), { recipients: [waiting("a@b.c"), waiting("d@e.f")] });
-  assert.deepEqual(decided.kind === "deferred" && decided.recipients, [
-    took("a@b.c"),
-    { ...quota, outcome: "waiting" },
-  ]);
+  assert.deepEqual(decided, {
+    kind: "held",
+    reason: "550 5.4.5 Daily user sending limit exceeded",
+    code: 550,
+    response: "5.4.5 Daily user sending limit exceeded",
+    mailFromSent: true,
+    throttled: false,
+    recipients: [took("a@b.c"), { ...quota, outcome: "waiting" }],
+    end: null,
+  });
 });
 
 test("decide: 4yz and anything unknown is tried again, 5yz is not", () => {

@@ -29,10 +29,11 @@ const DEFER =
   "UPDATE messages SET state = 'waiting', process = NULL, due_ms = @dueMs, deferred_ms = @deferredMs, deferred_reason = @reason, " +
   "attempts = @attempts, recipients = coalesce(@recipients, recipients), recipient_count = @recipientCount, smtp_response = coalesce(@response, smtp_response), " +
   "updated_ms = @wallMs, seq = @seq, report_ms = @reportMs, report_tries = 0, reported_ms = NULL WHERE key = @key";
-/** Of an attempt that never began there is no moment to remember: a later one gives the Date. */
+/** Of a first attempt that never began there is no moment to remember: a later one gives the Date. */
 const PUT_BACK =
   "UPDATE messages SET state = @state, process = NULL, lost_claims = @lostClaims, " +
-  "first_attempt_ms = CASE WHEN attempts = 0 AND NOT @begun THEN NULL ELSE first_attempt_ms END WHERE key = @key";
+  "first_attempt_ms = CASE WHEN attempts = 0 AND lost_claims = 0 AND deferred_reason IS NULL AND NOT @begun " +
+  "THEN NULL ELSE first_attempt_ms END WHERE key = @key";
 const REMEMBER =
   "INSERT INTO history (message, claim, at_ms, outcome, code, response, until_ms) VALUES (@message, @claim, @atMs, @outcome, @code, @response, @untilMs)";
 
@@ -45,7 +46,7 @@ export function settle(tx: Tx, ref: ClaimRef, outcome: Outcome): Settled {
   leaveFlight(queue, row);
   if (sawServer(outcome)) countSend(tx, queue, row.recipientCount);
   if (isDeleted(queue) && !isFinal(outcome)) {
-    const known = outcome.kind === "deferred" ? { ...row, recipients: JSON.stringify(outcome.recipients) } : row;
+    const known = "recipients" in outcome ? { ...row, recipients: JSON.stringify(outcome.recipients) } : row;
     finish(tx, row, queue, ended(tx, known, "account deleted", sawServer(outcome)));
     return { written: true, held: null, released: false };
   }
@@ -149,6 +150,7 @@ function putOffBehindHold(tx: Tx, row: MessageRow, queue: Queue, outcome: Held, 
     // Due just after the others: the next probe is a different message.
     dueMs: untilMs + 1,
     attempts: row.attempts,
+    ...(outcome.recipients ? { recipients: outcome.recipients } : {}),
     response: outcome.response,
   });
   queue.deferred += 1;

@@ -1,4 +1,5 @@
-import type { ClaimRequest } from "../store.ts";
+import type { Database } from "better-sqlite3";
+import type { Claim, ClaimRequest } from "../store.ts";
 import { type Candidate, longestDue, overLimit } from "./due-order.ts";
 import { blockedBy, roomFor } from "./limits.ts";
 import { AHEAD, isHeld, type Queue } from "./queue-row.ts";
@@ -17,6 +18,9 @@ export type Turn = {
   due: Candidate[];
   taken: number;
 };
+
+type Reserving = Pick<ClaimRequest, "process" | "maxConnectionsPerAccount">;
+type Reserved = Pick<Claim, "connectionShare" | "reservedConnections">;
 
 /** Messages refused for the limit in one transaction. */
 const REJECTED_AT_ONCE = 200;
@@ -40,9 +44,8 @@ export function beginTurn(tx: Tx, queue: Queue, request: ClaimRequest): Turn {
     if (account.limitBehavior === "reject") rejectDue(tx, queue);
     return turn;
   }
-  const allowed = account.maxConnections ?? request.maxConnectionsPerAccount;
-  const pace = paceOf(queue, allowed, tx.now.steadyMs);
-  const most = pace?.connections ?? allowed;
+  const pace = paceOf(queue, Number.MAX_SAFE_INTEGER, tx.now.steadyMs);
+  const most = connectionsOf(queue, request.maxConnectionsPerAccount, tx.now.steadyMs);
   queue.capacity = most * AHEAD;
   turn.share = connectionShare(tx, queue.key, request.process, most);
   turn.recipients = limits.recipients;
@@ -56,6 +59,12 @@ export function beginTurn(tx: Tx, queue: Queue, request: ClaimRequest): Turn {
     request.slots,
   );
   return turn;
+}
+
+/** Connections an account may have open now, over all dispatchers. */
+function connectionsOf(queue: Queue, configured: number, steadyMs: number): number {
+  const most = queue.account?.maxConnections ?? configured;
+  return paceOf(queue, most, steadyMs)?.connections ?? most;
 }
 
 /** An even part of the account's connections, less what other dispatchers have reserved beyond theirs. */
@@ -79,6 +88,30 @@ export function endTurn(tx: Tx, turn: Turn, request: ClaimRequest): number {
   const wanted = Math.min(turn.share, (request.held.get(queue.key) ?? 0) + turn.taken);
   if (wanted > mine) statement(tx.db, RESERVE).run({ ...key, reserved: wanted });
   return Math.max(wanted, mine);
+}
+
+/** Whether this process has a connection of the account, or may still reserve one. */
+export function mayReserve(
+  db: Database,
+  queue: Queue,
+  { process, maxConnectionsPerAccount }: Reserving,
+  steadyMs: number,
+): boolean {
+  const { others, mine } = statement<{ others: number; mine: number }>(db, RESERVED).get({
+    queue: queue.key,
+    process,
+  })!;
+  return mine > 0 || others < connectionsOf(queue, maxConnectionsPerAccount, steadyMs);
+}
+
+/** One connection at least, for a login without a message. */
+export function reserveOne(tx: Tx, queue: Queue, { process, maxConnectionsPerAccount }: Reserving): Reserved {
+  const key = { queue: queue.key, process };
+  const reserved = Math.max(1, statement<{ mine: number }>(tx.db, RESERVED).get(key)!.mine);
+  statement(tx.db, RESERVE).run({ ...key, reserved });
+  const most = connectionsOf(queue, maxConnectionsPerAccount, tx.now.steadyMs);
+  const share = Math.max(1, connectionShare(tx, queue.key, process, most));
+  return { connectionShare: share, reservedConnections: reserved };
 }
 
 /** Never more than before: what is left is free for other dispatchers. */

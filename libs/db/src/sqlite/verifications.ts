@@ -1,7 +1,11 @@
-import type { AccountStore } from "../store.ts";
+import type { Instant } from "@async-mail/domain/time";
+import type { Database } from "better-sqlite3";
+import type { AccountStore, ClaimRequest } from "../store.ts";
 import type { Engine } from "./engine.ts";
+import { loadQueue, type Queue } from "./queue-row.ts";
 import { release } from "./settle.ts";
 import { statement } from "./statement.ts";
+import { mayReserve, reserveOne } from "./turn.ts";
 import { NO_TIME } from "./writer.ts";
 
 type VerificationStore = Pick<
@@ -9,12 +13,22 @@ type VerificationStore = Pick<
   "askVerification" | "verification" | "dropVerification" | "takeVerification" | "answerVerification"
 >;
 
+type Taker = Pick<ClaimRequest, "process" | "maxConnectionsPerAccount">;
+
 const ASK = "INSERT INTO verifications (queue, asked_ms) VALUES (?, ?)";
 const ANSWERED = "SELECT ok, answer FROM verifications WHERE key = ? AND ok IS NOT NULL";
 const DROP = "DELETE FROM verifications WHERE key = ?";
-const OPEN = "SELECT key, queue FROM verifications WHERE process IS NULL AND ok IS NULL ORDER BY key LIMIT 1";
+const OPEN = "SELECT key, queue FROM verifications WHERE process IS NULL AND ok IS NULL ORDER BY key";
 const TAKE = "UPDATE verifications SET process = ? WHERE key = ?";
 const ANSWER = "UPDATE verifications SET ok = ?, answer = ? WHERE key = ? RETURNING queue";
+
+type Asked = { key: number; queue: number };
+
+/** The first one for which this dispatcher has a connection, or may reserve one: logging in opens one too. */
+function forTaker(db: Database, taker: Taker, now: Instant, queueOf: (key: number) => Queue): Asked | undefined {
+  const asked = statement<Asked>(db, OPEN).all();
+  return asked.find(({ queue }) => mayReserve(db, queueOf(queue), taker, now.steadyMs));
+}
 
 /** A request of the API travels to a dispatcher, and its answer back, through a row. */
 export function verificationStore({ db, writer }: Engine): VerificationStore {
@@ -37,17 +51,18 @@ export function verificationStore({ db, writer }: Engine): VerificationStore {
         statement(tx.db, DROP).run(key);
       }),
 
-    async takeVerification(process, now) {
+    async takeVerification(taker, now) {
       // A look first: most of the time there is none, and a transaction would wake every other process.
-      const waiting = await writer.read(() => statement(db, OPEN).get());
+      const waiting = await writer.read(() => forTaker(db, taker, now, (key) => loadQueue(db, key)));
       if (!waiting) return null;
       return writer.write(now, (tx) => {
-        const row = statement<{ key: number; queue: number }>(tx.db, OPEN).get();
+        const row = forTaker(tx.db, taker, tx.now, tx.queue);
         if (!row) return null;
-        const { account } = tx.queue(row.queue);
-        if (account) statement(tx.db, TAKE).run(process, row.key);
+        const queue = tx.queue(row.queue);
+        const { account } = queue;
+        if (account) statement(tx.db, TAKE).run(taker.process, row.key);
         else statement(tx.db, ANSWER).get(0, "account deleted", row.key);
-        return account ? { key: row.key, accountKey: row.queue, account } : null;
+        return account ? { key: row.key, accountKey: row.queue, account, ...reserveOne(tx, queue, taker) } : null;
       });
     },
 
