@@ -96,8 +96,8 @@ async function attempt(delivery: Delivery, claim: OwnClaim): Promise<Reply> {
     const composed = await compose(delivery, claim);
     if (!composed.ok) return { kind: "uncomposed", permanent: composed.permanent, reason: composed.reason };
     handedOver = true;
-    const { accountKey, stands } = claim;
-    const hop = { accountKey, stands, account: accountInUse(claim.account, delivery.defaultAccount) };
+    const { accountKey, messageKey, stands } = claim;
+    const hop = { accountKey, messageKey, stands, account: accountInUse(claim.account, delivery.defaultAccount) };
     return await delivery.relay.send(hop, { sender: composed.sender, raw: composed.raw, recipients: waiting(claim) });
   } catch (error) {
     if (error instanceof StorageDamaged) return { kind: "uncomposed", permanent: true, reason: error.message };

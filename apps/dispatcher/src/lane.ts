@@ -16,7 +16,7 @@ export type Lane = {
   take(): Promise<Seat>;
   /** After a message: for the next one when `usable`, else it is ended. */
   giveBack(connection: Connection, usable: boolean): void;
-  /** A connection found dead for a fresh one. */
+  /** A used connection for a fresh one (or, where others were faster, for another used one). */
   replace(connection: Connection): Promise<Seat>;
   /** A fresh connection only to see whether it can be had, within the share; one in use tells as much. */
   tryLogin(): Promise<Login>;
@@ -32,6 +32,7 @@ export type Lane = {
   account(): Account;
   /** Nothing was sent for a while. */
   quiet(): boolean;
+  closeIdle(): void;
   closeOneIdle(): void;
   /** Nothing left to remember. */
   unused(): boolean;
@@ -262,9 +263,7 @@ export function createLane(options: LaneOptions): Lane {
       }),
     giveBack,
     replace: async (connection) => {
-      // The others have been idle as long: they would fail the same way.
-      quitIdle(() => true);
-      connection.cut("ended by the server while idle");
+      end(connection);
       await connection.closed;
       seated -= 1;
       return new Promise((answer) => {
@@ -281,6 +280,7 @@ export function createLane(options: LaneOptions): Lane {
     waiting: () => waiting.length,
     account: () => account,
     quiet: () => options.monotonicMs() - usedMs >= QUIET_MS,
+    closeIdle: () => quitIdle(() => true),
     closeOneIdle: () => quitIdle((one) => one === idle[0]),
     unused: () => open() === 0 && seated === 0 && waiting.length === 0,
     turnAway: (answer) => turnAway(answer, ({ isLogin }) => !isLogin),

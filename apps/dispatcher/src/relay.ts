@@ -7,6 +7,7 @@ import { createLane, type Lane, type Login } from "./lane.ts";
 /** Where a message is to be handed over, and for whom. */
 export type Hop = {
   accountKey: number;
+  messageKey: number;
   /** With its password. */
   account: Account;
   /** The claim is surely still ours: asked before MAIL FROM and before the final dot. */
@@ -50,12 +51,16 @@ export type RelayOptions = {
 
 const STOPPING = givenBack("the dispatcher is stopping");
 const NOT_STANDING = givenBack("this dispatcher may no longer stand");
+const ENDED_WHILE_IDLE = givenBack("the server had ended the connection", true);
+const MOST_UNLUCKY = 10_000;
 const WITHHELD = givenBack("nothing may leave: the service is suspended, or the account held");
 
 export function createRelay(options: RelayOptions): Relay {
   const lanes = new Map<number, Lane>();
   /** Those that have messages waiting for room under the dispatcher's own limit, first come first. */
   const blocked = new Set<Lane>();
+  /** Messages that met a connection the server had done with. */
+  const unlucky = new Set<number>();
   let withheld: "all" | ReadonlySet<number> = new Set();
   let stopping = false;
 
@@ -126,14 +131,24 @@ export function createRelay(options: RelayOptions): Relay {
       return refused;
     }
     const reused = connection.used > 0;
-    const reply = await connection.send(composed, hop.stands);
-    if (reused && wentStale(reply, connection)) {
+    if (reused && unlucky.has(hop.messageKey)) {
       const fresh = await lane.replace(connection);
-      if (fresh.kind !== "seated") return fresh;
-      return sendOver(lane, fresh.connection, hop, composed);
+      return fresh.kind === "seated" ? sendOver(lane, fresh.connection, hop, composed) : fresh;
     }
+    const reply = await connection.send(composed, hop.stands);
     void leave(lane, connection, reply);
+    if (reused && wentStale(reply, connection)) return againOverFresh(lane, hop);
+    unlucky.delete(hop.messageKey);
     return reply;
+  }
+
+  /** By another claim, not at once: the server may have counted this MAIL FROM, so the limits must. */
+  function againOverFresh(lane: Lane, { messageKey }: Hop): Reply {
+    lane.closeIdle(); // they have rested as long
+    // One that another dispatcher sends in the end is not taken out here.
+    if (unlucky.size >= MOST_UNLUCKY) unlucky.clear();
+    unlucky.add(messageKey);
+    return ENDED_WHILE_IDLE;
   }
 
   return {
@@ -184,7 +199,7 @@ async function leave(lane: Lane, connection: Connection, reply: Reply): Promise<
   lane.giveBack(connection, usable);
 }
 
-/** The server had ended the idle connection before it saw this message: nobody's fault. */
+/** The server was done with the connection before this message: nobody's fault. */
 function wentStale(reply: Reply, connection: Connection): boolean {
   if (reply.kind === "broken") return reply.stage === "mail" && connection.unanswered();
   if (reply.kind !== "refused" || reply.stage !== "mail") return false;
@@ -192,6 +207,6 @@ function wentStale(reply: Reply, connection: Connection): boolean {
   return reply.code === 421 || /\b4\.4\.2\b/.test(reply.response);
 }
 
-function givenBack(reason: string): Extract<Reply, { kind: "given_back" }> {
-  return { kind: "given_back", reason, mailFromSent: false };
+function givenBack(reason: string, mailFromSent = false): Extract<Reply, { kind: "given_back" }> {
+  return { kind: "given_back", reason, mailFromSent };
 }

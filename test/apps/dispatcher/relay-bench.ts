@@ -7,8 +7,8 @@ import type { Reply } from "@async-mail/domain/outcome";
 import { aCheckedAccount } from "../../support/messages.ts";
 
 export type TestRelay = Relay & {
-  /** Sends one message to the account; share 5. */
-  deliver(account: Account, composed?: Partial<Composed>, share?: number): Promise<Reply>;
+  /** Sends one message to the account; share 5, each a message of its own. */
+  deliver(account: Account, composed?: Partial<Composed>, share?: number, messageKey?: number): Promise<Reply>;
 };
 
 /** A relay as main.ts builds it, but for what the test says otherwise. */
@@ -37,13 +37,14 @@ export function testRelay(
     ...options,
   });
   const keys = new Map<string, number>();
+  let messages = 1_000_000;
   return {
     ...relay,
-    deliver: (account, composed, share = 5) => {
+    deliver: (account, composed, share = 5, messageKey = (messages += 1)) => {
       if (!keys.has(account.id)) keys.set(account.id, keys.size + 1);
       const accountKey = keys.get(account.id) as number;
       shares.set(accountKey, share);
-      return relay.send({ accountKey, account, stands }, aComposed(composed));
+      return relay.send({ accountKey, messageKey, account, stands }, aComposed(composed));
     },
   };
 }

@@ -294,40 +294,43 @@ describe("connections", () => {
     assert.equal(smtp.connections.max, 1, "the old one was closed before the new one was opened");
   });
 
-  it("that the server ended while idle cost nothing: the message goes over a fresh one", async () => {
-    const smtp = await server();
-    const relay = relayOf();
-    await relay.deliver(accountAt(smtp.port));
-    smtp.cutConnections();
-    assert.equal((await relay.deliver(accountAt(smtp.port))).kind, "accepted");
-    assert.equal(smtp.connections.total, 2);
-  });
-
-  for (const farewell of ["421 4.4.2 Idle for too long", "451 4.4.2 Timeout waiting for data from client."])
-    it(`that refuse the next MAIL FROM since they were idle are replaced: ${farewell}`, async () => {
-      let transactions = 0;
+  for (const [end, farewell] of [
+    ["are closed", "cut"],
+    ["answer MAIL with 421", "421 4.4.2 Idle for too long"],
+    ["answer MAIL with Amazon's words", "451 4.4.2 Timeout waiting for data from client."],
+  ] as const)
+    it(`that the server had done with, and ${end}, give the message back, for a fresh one`, async () => {
       const scripted = await startScriptedServer((line, connection) => {
-        if (line.startsWith("MAIL") && transactions++ > 0 && connection === 0) return farewell;
+        if (line.startsWith("MAIL") && scripted.lines.filter((one) => one.startsWith("MAIL")).length > 3) {
+          if (connection < 3) return farewell;
+        }
         return agreeing({})(line, connection);
       });
       closing.push(scripted.close);
       const relay = relayOf();
-      assert.equal((await relay.deliver(accountAt(scripted.port))).kind, "accepted");
-      assert.equal((await relay.deliver(accountAt(scripted.port))).kind, "accepted");
-      assert.equal(scripted.sockets.length, 2);
+      const account = accountAt(scripted.port);
+      await Promise.all([1, 2, 3].map((messageKey) => relay.deliver(account, {}, 5, messageKey)));
+      assert.equal(scripted.sockets.length, 3);
+      // The server may have counted it.
+      const again = await relay.deliver(account, {}, 5, 4);
+      assert.ok(again.kind === "given_back" && again.mailFromSent);
+      assert.equal((await relay.deliver(account, {}, 5, 4)).kind, "accepted");
+      assert.equal(scripted.sockets.length, 4, "the two others had been idle as long");
     });
 
-  it("that die at the next MAIL FROM are replaced once, and a fresh one's death is the message's", async () => {
-    let transactions = 0;
-    const scripted = await startScriptedServer((line, connection) => {
-      if (line.startsWith("MAIL") && transactions++ > 0 && connection === 0) return "cut";
-      return agreeing({})(line, connection);
-    });
+  it("are not used for a message that was given back so: a server that cuts it again is cutting it", async () => {
+    const scripted = await startScriptedServer((line, connection) =>
+      line.includes("killer") ? "cut" : agreeing({})(line, connection),
+    );
     closing.push(scripted.close);
     const relay = relayOf();
-    assert.equal((await relay.deliver(accountAt(scripted.port))).kind, "accepted");
-    assert.equal((await relay.deliver(accountAt(scripted.port))).kind, "accepted");
-    assert.equal(scripted.sockets.length, 2);
+    const account = accountAt(scripted.port);
+    await relay.deliver(account, {}, 1);
+    const first = await relay.deliver(account, { sender: "killer@example.com" }, 1, 7);
+    assert.equal(first.kind, "given_back");
+    await relay.deliver(account, {}, 1);
+    const second = await relay.deliver(account, { sender: "killer@example.com" }, 1, 7);
+    assert.deepEqual(second, { kind: "broken", stage: "mail", reason: "Connection closed unexpectedly" });
   });
 
   it("are not shared between an account's old and new settings", async () => {
