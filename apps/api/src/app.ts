@@ -56,8 +56,11 @@ function onError({ log }: Deps): ErrorHandler<Env> {
       log.storageBusy({ what });
       return unavailable(c, error.message, 1);
     }
+    if (error instanceof StorageUnavailable) {
+      log.storageUnavailable({ what, reason: error.message });
+      return unavailable(c, error.message, 10);
+    }
     log.failed(error, { what });
-    if (error instanceof StorageUnavailable) return unavailable(c, error.message, 10);
     return failure(c, 500, "Internal Server Error");
   };
 }

@@ -15,7 +15,7 @@ export type Settler = {
 export type SettlerOptions = {
   store: { queue: Pick<Store["queue"], "settle"> };
   clock: Pick<Clock, "sleep">;
-  log: Pick<Log, "storageBusy" | "failed">;
+  log: Pick<Log, "storageBusy" | "storageUnavailable">;
   giveUp: AbortSignal;
 };
 
@@ -32,7 +32,7 @@ export function createSettler({ store, clock, log, giveUp }: SettlerOptions): Se
       } catch (error) {
         if (!isPassing(error)) throw error;
         if (error instanceof StorageBusy) log.storageBusy({ what: "settling" });
-        else log.failed(error, { what: "settling" });
+        else log.storageUnavailable({ what: "settling", reason: (error as Error).message });
         await clock.sleep(doublingMs(FIRST_WAIT_MS, tries, LONGEST_WAIT_MS), giveUp);
       }
     }

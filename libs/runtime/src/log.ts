@@ -48,6 +48,10 @@ export function createLog({ level, process: kind, destination }: LogOptions) {
       logger.error({ event: "failed", ...fields, ...described(error) }, `${fields.what} failed`),
     storageBusy: (fields: { what: string; ms?: number }) =>
       logger.warn({ event: "storage_busy", ...fields }, "the database is busy, trying again"),
+    // Every call and pass meets it: told once, and again every while with how many met it.
+    storageUnavailable: seldom((fields: { what: string; reason: string }, times) =>
+      logger.error({ event: "storage_unavailable", ...fields, times }, `the database cannot be used: ${fields.reason}`),
+    ),
 
     enqueued: (fields: { queued: number; rejected: number }) =>
       logger.info({ event: "enqueued", ...fields }, `enqueued ${fields.queued}, rejected ${fields.rejected}`),
@@ -99,6 +103,21 @@ export function createLog({ level, process: kind, destination }: LogOptions) {
       logger.warn({ event: "report_given_up", ...fields }, `gave up ${fields.count} reports that nobody took`),
     purged: (fields: { count: number }) => logger.info({ event: "purged", ...fields }, `purged ${fields.count}`),
     expired: (fields: { count: number }) => logger.info({ event: "expired", ...fields }, `expired ${fields.count}`),
+  };
+}
+
+/** The first at once, and later ones at most so often, with how many there were. */
+const SELDOM_MS = 10_000;
+
+function seldom<T>(tell: (fields: T, times: number) => void): (fields: T) => void {
+  let toldMs = Number.NEGATIVE_INFINITY;
+  let times = 0;
+  return (fields) => {
+    times += 1;
+    if (performance.now() - toldMs < SELDOM_MS) return;
+    toldMs = performance.now();
+    tell(fields, times);
+    times = 0;
   };
 }
 

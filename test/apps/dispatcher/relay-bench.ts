@@ -37,10 +37,14 @@ export function testRelay(
     ...options,
   });
   const keys = new Map<string, number>();
-  let messages = 1_000_000;
+  let key = 1_000_000;
+  const nextKey = () => {
+    key += 1;
+    return key;
+  };
   return {
     ...relay,
-    deliver: (account, composed, share = 5, messageKey = (messages += 1)) => {
+    deliver: (account, composed, share = 5, messageKey = nextKey()) => {
       if (!keys.has(account.id)) keys.set(account.id, keys.size + 1);
       const accountKey = keys.get(account.id) as number;
       shares.set(accountKey, share);

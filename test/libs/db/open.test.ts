@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
-import { mkdirSync, readFileSync, renameSync, statSync, writeFileSync } from "node:fs";
+import { copyFileSync, mkdirSync, readFileSync, renameSync, statSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
@@ -102,6 +102,25 @@ describe("opening a store", () => {
     await assert.rejects(open(join(folder, "real.db"), { sandbox: true }), /without the sandbox/);
     await (await open(join(folder, "sandbox.db"), { sandbox: true })).close();
     await assert.rejects(open(join(folder, "sandbox.db")), /is the sandbox's/);
+  });
+});
+
+describe("a file whose log is there without it", () => {
+  it("is not made anew: SQLite would delete the log, and what was committed to it", async () => {
+    const path = join(temporaryFolder(), "mail.db");
+    const store = await open(path);
+    await store.service.runNow();
+    const copy = join(temporaryFolder(), "mail.db");
+    copyFileSync(`${path}-wal`, `${copy}-wal`);
+    await assert.rejects(
+      open(copy),
+      (error: Error) => error instanceof StorageRefused && /is missing though its log/.test(error.message),
+    );
+    assert.ok(statSync(`${copy}-wal`).size > 0);
+    copyFileSync(path, copy);
+    const mended = await open(copy);
+    assert.equal(await mended.service.runNowCount(), 1);
+    await Promise.all([store.close(), mended.close()]);
   });
 });
 

@@ -56,3 +56,13 @@ test("an error is told by its own words, not by what hangs on it", () => {
   assert.doesNotMatch(JSON.stringify(first), /hunter2|Dear/);
   assert.equal(second!.error, "a text");
 });
+
+test("a database that cannot be used is told at once, and then seldom, however many meet it", () => {
+  const { lines, log } = collected();
+  for (let i = 0; i < 100; i += 1) log.storageUnavailable({ what: "settling", reason: "the disk is full" });
+  assert.equal(lines.length, 1);
+  assert.deepEqual(
+    [lines[0]?.event, lines[0]?.times, lines[0]?.reason],
+    ["storage_unavailable", 1, "the disk is full"],
+  );
+});

@@ -1,9 +1,23 @@
 import type { Database } from "better-sqlite3";
+import { createDisk, type Disk } from "./disk.ts";
+import { stillInPlace } from "./file.ts";
 import { createWriter, type Writer, type WriterOptions } from "./writer.ts";
 
-/** An open file: the connection, and the one way to write to it. */
-export type Engine = { db: Database; writer: Writer };
+/** An open file: the connection, the one way to write to it, and what is asked of the file itself. */
+export type Engine = {
+  db: Database;
+  writer: Writer;
+  disk: Disk;
+  /** Throws when the file at its path is not the one that was opened. */
+  inPlace(): void;
+};
 
-export function createEngine(db: Database, options: WriterOptions): Engine {
-  return { db, writer: createWriter(db, options) };
+export function createEngine(db: Database, { restMs }: Pick<WriterOptions, "restMs">): Engine {
+  const disk = createDisk(db.name);
+  const inPlace = stillInPlace(db.name);
+  const checkpointIfTight = () => {
+    if (disk.isTight()) db.pragma("wal_checkpoint(PASSIVE)");
+  };
+  const writer = createWriter(db, { before: inPlace, after: checkpointIfTight, ...(restMs ? { restMs } : {}) });
+  return { db, writer, disk, inPlace };
 }

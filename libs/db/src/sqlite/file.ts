@@ -30,6 +30,15 @@ function makeFolder(folder: string): void {
   }
 }
 
+/** SQLite would delete the log of a database that is empty or not there, and what was committed to it. */
+function refuseLogWithoutFile(path: string): void {
+  const sizeOf = (file: string) => statSync(file, { throwIfNoEntry: false })?.size ?? 0;
+  if (sizeOf(path) > 0 || sizeOf(`${path}-wal`) === 0) return;
+  throw new StorageRefused(
+    `storage.db_path: ${path} is missing though its log ${path}-wal is there: put the file back, or remove the log too`,
+  );
+}
+
 /** Makes the folder (mode 700) and the file (600; SQLite gives its log the same), and refuses a network file system. */
 export function prepareFile(path: string): void {
   const folder = dirname(path);
@@ -41,6 +50,7 @@ export function prepareFile(path: string): void {
       `storage.db_path: ${path} is on a network file system (${network}), where SQLite's log is not safe: use a local disk`,
     );
   }
+  refuseLogWithoutFile(path);
   closeSync(openSync(path, "a", 0o600));
 }
 

@@ -39,12 +39,15 @@ const INSERT_CONTENT = "INSERT INTO contents (message, position, bytes) VALUES (
 const DELETE_PAYLOAD = "DELETE FROM payloads WHERE message = ?";
 const DELETE_CONTENTS = "DELETE FROM contents WHERE message = ?";
 
-export function messageStore({ db, writer }: Engine): MessageStore {
+export function messageStore({ db, writer, disk }: Engine): MessageStore {
   return {
     async enqueue(messages, now) {
       const answers: Enqueued[] = [];
       const all = chunksOf(messages).map((chunk) =>
-        writer.write(now, (tx) => chunk.map((message) => enqueue(tx, message))),
+        writer.write(now, (tx) => {
+          disk.mustHold(chunk.reduce((sum, message) => sum + message.bytes, 0));
+          return chunk.map((message) => enqueue(tx, message));
+        }),
       );
       for (const chunk of await Promise.all(all)) answers.push(...chunk);
       return answers;

@@ -4,7 +4,7 @@ import { StorageRefused, StorageUnavailable, type Store } from "../store.ts";
 import { accountStore } from "./accounts.ts";
 import { createEngine } from "./engine.ts";
 import { asStorageError, isBusy } from "./errors.ts";
-import { prepareFile, stillInPlace } from "./file.ts";
+import { prepareFile } from "./file.ts";
 import { housekeepingStore } from "./housekeeping.ts";
 import { messageStore } from "./messages.ts";
 import { migrate, refuseOthers } from "./migrate.ts";
@@ -60,7 +60,7 @@ export async function openStore(options: OpenOptions): Promise<Store & { steadyO
     db.close();
     throw explained(asStorageError(error), options.path);
   }
-  return createStore(db, { restMs: options.restMs ?? 0, check: stillInPlace(options.path) });
+  return createStore(db, { restMs: options.restMs ?? 0 });
 }
 
 /** Looks before it touches: what is refused stays as it was, to the byte. */
@@ -106,7 +106,7 @@ const OFFSET = "SELECT steady_offset_ms FROM service";
 
 function createStore(
   db: Database.Database,
-  options: WriterOptions & { check(): void },
+  options: Pick<WriterOptions, "restMs">,
 ): Store & { steadyOffsetMs: number } {
   const engine = createEngine(db, options);
   const version = db.prepare<[], number>("PRAGMA data_version").pluck();
@@ -118,7 +118,7 @@ function createStore(
     accounts: accountStore(engine),
     rules: ruleStore(engine),
     processes: processStore(engine),
-    service: serviceStore(engine, options.check),
+    service: serviceStore(engine),
     housekeeping: housekeepingStore(engine),
     changed() {
       const now = version.get();

@@ -19,7 +19,7 @@ const PROCESSES = "SELECT kind, count(*) AS count FROM processes GROUP BY kind";
 const OLDEST_REPORT = "SELECT updated_ms FROM messages WHERE report_ms IS NOT NULL ORDER BY report_ms LIMIT 1";
 const OLDEST_DUE = "SELECT min(due_ms) FROM messages WHERE state = 'waiting' AND queue = ?";
 
-export function serviceStore({ db, writer }: Engine, check: () => void): ServiceStore {
+export function serviceStore({ db, writer, inPlace, disk }: Engine): ServiceStore {
   return {
     status: () =>
       writer.read(() => ({
@@ -46,7 +46,8 @@ export function serviceStore({ db, writer }: Engine, check: () => void): Service
 
     checkWritable: () =>
       writer.read(() => {
-        check();
+        inPlace();
+        disk.mustHold(0);
         checkWritable(db);
       }),
 

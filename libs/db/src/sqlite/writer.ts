@@ -34,8 +34,10 @@ export type WriterOptions = {
    * for meanwhile shares it, and other processes find the lock free. 0: no rest, for who answers a waiting client.
    */
   restMs?: number;
-  /** Asked before each transaction; throws when the file must not be written to. */
-  check?: () => void;
+  /** Called before each transaction; throws when the file must not be written to. */
+  before?: () => void;
+  /** Called after each commit; a failure of it is nobody's who waits. */
+  after?: () => void;
 };
 
 type Job = {
@@ -48,7 +50,7 @@ type Job = {
 
 export function createWriter(
   db: Database,
-  { deadlineMs = DEADLINE_MS, restMs = 0, check }: WriterOptions = {},
+  { deadlineMs = DEADLINE_MS, restMs = 0, before, after }: WriterOptions = {},
 ): Writer {
   const waiting: Job[] = [];
   let draining: Promise<void> | null = null;
@@ -62,7 +64,7 @@ export function createWriter(
       let tookMs: number;
       try {
         tookMs = await untilUnlocked(waiting[0]!.askedMs, () => {
-          check?.();
+          before?.();
           db.exec("BEGIN IMMEDIATE");
           return commitGroup(); // in the same turn: nothing else may find this transaction open
         });
@@ -114,7 +116,17 @@ export function createWriter(
     group.forEach((job, i) => {
       job.resolve(values[i]);
     });
+    afterCommit();
     return performance.now() - start;
+  }
+
+  function afterCommit(): void {
+    try {
+      after?.();
+    } catch (error) {
+      // A full or busy file: the next transaction meets it too, and tells it to those who wait for one.
+      if (asStorageError(error) === error) throw error;
+    }
   }
 
   /** Those that have waited for the lock too long; whoever came later waits on. */
