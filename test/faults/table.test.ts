@@ -1,0 +1,24 @@
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import test from "node:test";
+import { ROOT } from "../support/processes.ts";
+import { ROWS } from "./cases.ts";
+import { promise } from "./table.ts";
+
+test("each case has a name of its own", () => {
+  const names = ROWS.flatMap((row) => row.cases.map(({ name }) => name));
+  assert.deepEqual(
+    names.filter((name, i) => names.indexOf(name) !== i),
+    [],
+  );
+});
+
+test("the README's table of faults has a row for each, with what must happen, and nothing went wrong", () => {
+  const lines = readFileSync(join(ROOT, "README.md"), "utf8").split("\n");
+  for (const row of ROWS) {
+    const found = lines.filter((line) => line.startsWith(promise(row)));
+    assert.equal(found.length, 1, `"${promise(row)}": run npm run bench:faults -- --write`);
+    assert.doesNotMatch(found[0] ?? "", /\*\*/);
+  }
+});

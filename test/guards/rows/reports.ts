@@ -1,0 +1,157 @@
+import type { Guard } from "../guard.ts";
+
+const ANSWER = "libs/domain/src/answer.ts";
+const EXCHANGE = "apps/reporter/src/exchange.ts";
+const REPORTS = "libs/db/src/sqlite/reports.ts";
+const ANSWER_TEST = "test/apps/reporter/answer.test.ts";
+const REPORT_TEST = "test/apps/reporter/report.test.ts";
+
+/** What counts as reported: every rule of the contract's §4.3. */
+export const REPORTING: Guard[] = [
+  {
+    guard: "seq: only the state that was posted is marked",
+    file: REPORTS,
+    code: "WHERE key = ? AND seq = ? AND report_ms IS NOT NULL",
+    without: "WHERE key = ? AND (seq = ? OR 1) AND report_ms IS NOT NULL",
+    test: REPORT_TEST,
+    fails: "a message that changes while its report is under way is reported again",
+  },
+  {
+    guard: "seq: it grows past a restored backup",
+    file: "libs/db/src/sqlite/tx.ts",
+    code: "Math.max(row.seq + 1, tx.now.wallMs * 1000)",
+    without: "row.seq + 1",
+    test: "test/libs/db/reports.test.ts",
+    fails: "carry a number that grows over deletes, re-submission, and a file restored from a backup",
+  },
+  {
+    guard: "answer: a status outside 2xx is a failure",
+    file: ANSWER,
+    code: "if (status < 200 || status > 299) return",
+    without: "if (status < 0) return",
+    test: ANSWER_TEST,
+    fails: "500",
+  },
+  {
+    guard: "answer: a redirect is a failure",
+    file: ANSWER,
+    code: "status > 299)",
+    without: "status > 399)",
+    test: ANSWER_TEST,
+    fails: "a redirect",
+  },
+  {
+    guard: "answer: 204 acknowledges, whatever comes with it",
+    file: ANSWER,
+    code: 'if (status === 204 || bodyText.trim() === "")',
+    without: 'if (bodyText.trim() === "")',
+    test: "test/guards/answers.test.ts",
+    fails: "204 acknowledges, whatever comes with it",
+  },
+  {
+    guard: "answer: an empty body acknowledges",
+    file: ANSWER,
+    code: 'if (status === 204 || bodyText.trim() === "")',
+    without: "if (status === 204)",
+    test: ANSWER_TEST,
+    fails: "an empty body",
+  },
+  {
+    guard: "answer: what is not a JSON object is a failure",
+    file: ANSWER,
+    code: "if (body === null) return failure(",
+    without: "if (body === null) return acknowledged({}) ?? failure(",
+    test: ANSWER_TEST,
+    fails: "a page",
+  },
+  {
+    guard: "answer: an error that is a text is a failure",
+    file: ANSWER,
+    code: 'if (typeof body.error === "string")',
+    without: 'if (typeof body.error === "never")',
+    test: ANSWER_TEST,
+    fails: "an error that is a text, though ok",
+  },
+  {
+    guard: "answer: ok false is a failure",
+    file: ANSWER,
+    code: 'if (body.ok === false) return failure("ok is false");',
+    without: "",
+    test: ANSWER_TEST,
+    fails: "ok false and a number",
+  },
+  {
+    guard: "answer: ok true acknowledges",
+    file: ANSWER,
+    code: "if (body.ok === true || LISTS",
+    without: "if (LISTS",
+    test: ANSWER_TEST,
+    fails: "ok true and text",
+  },
+  {
+    guard: "answer: a list in error acknowledges",
+    file: ANSWER,
+    code: 'const LISTS = ["error", "not_found"];',
+    without: 'const LISTS = ["not_found"];',
+    test: ANSWER_TEST,
+    fails: "a list of errors",
+  },
+  {
+    guard: "answer: a list in not_found acknowledges",
+    file: ANSWER,
+    code: 'const LISTS = ["error", "not_found"];',
+    without: 'const LISTS = ["error"];',
+    test: ANSWER_TEST,
+    fails: "a list of unknown ids",
+  },
+  ...(["queued", "sent", "error", "deferred"] as const).map(
+    (field): Guard => ({
+      guard: `answer: a number in ${field} acknowledges`,
+      file: ANSWER,
+      code: 'const COUNTS = ["queued", "sent", "error", "deferred"];',
+      without: `const COUNTS = ["queued", "sent", "error", "deferred"].filter((name) => name !== "${field}");`,
+      test: ANSWER_TEST,
+      fails: field === "error" ? "a number of errors" : `a number ${field}`,
+    }),
+  ),
+  {
+    guard: "answer: nothing that acknowledges is a failure",
+    file: ANSWER,
+    code: "return saysTaken(body) ?",
+    without: "return true ?",
+    test: ANSWER_TEST,
+    fails: "an object that says nothing",
+  },
+  {
+    guard: "answer: with acknowledge `status` any 2xx acknowledges",
+    file: ANSWER,
+    code: 'if (acknowledge === "status") return acknowledged(body ?? {});',
+    without: "",
+    test: ANSWER_TEST,
+    fails: "a page",
+  },
+  {
+    guard: "answer: none within the time-out is a failure",
+    file: EXCHANGE,
+    code: "if (!result.answered) return { acknowledged: false, reason: result.reason };",
+    without: 'if (!result.answered) return readAnswer(204, "", acknowledge);',
+    test: ANSWER_TEST,
+    fails: "no answer within the time-out acknowledges nothing",
+  },
+  {
+    guard: "answer: an id not found that was accepted lately is reported again",
+    file: EXCHANGE,
+    code: "rows.filter((row) => !unknown.has(row.id) || againAfterMs(row, now) === null)",
+    without: "rows",
+    test: REPORT_TEST,
+    fails: "an id not found that was accepted lately is reported again after 5, 30 and 120 s",
+  },
+  {
+    guard: "what was reported as deferred is unreported again when it ends",
+    file: "libs/db/src/sqlite/finish.ts",
+    code: "report_tries = 0, reported_ms = NULL WHERE",
+    without: "report_tries = 0 WHERE",
+    test: REPORT_TEST,
+    fails: "what was deferred, reported and then sent is not purged before it is reported as sent",
+  },
+];

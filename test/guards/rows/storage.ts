@@ -1,0 +1,95 @@
+import type { Guard } from "../guard.ts";
+
+const QUEUE = "libs/db/src/sqlite/queue.ts";
+
+/** What is kept, until when, and what a damaged row may do. */
+export const STORAGE: Guard[] = [
+  {
+    guard: "an answer of 200 is synced to disk",
+    file: "libs/db/src/sqlite/open.ts",
+    code: 'options.synchronous === "full" ? "FULL" : "NORMAL"',
+    without: '"NORMAL"',
+    test: "test/guards/synced.test.ts",
+    fails: "every commit is synced before it is answered",
+  },
+  {
+    guard: "purge: never what is not final",
+    file: "libs/db/src/sqlite/purge.ts",
+    code: "FROM messages WHERE state IN ('sent', 'error')",
+    without: "FROM messages WHERE 1",
+    test: "test/apps/reporter/report.test.ts",
+    fails: "unsent messages survive every purge",
+  },
+  {
+    guard: "purge: never what is not reported",
+    file: "libs/db/src/sqlite/purge.ts",
+    code: "AND reported_ms < ? ORDER BY reported_ms",
+    without: "AND coalesce(reported_ms, 0) < ? ORDER BY reported_ms",
+    test: "test/libs/db/messages.test.ts",
+    fails: "never take what is not final, nor by default what is not reported",
+  },
+  {
+    guard: "a damaged row stops nothing but itself",
+    file: QUEUE,
+    code: "if (error instanceof DamagedRow || isCorrupt(error)) return (error as Error).message;",
+    without: "",
+    test: "test/libs/db/damaged.test.ts",
+    fails: "ends as an error that says so, is reported and listed; the others are sent",
+  },
+  {
+    guard: "a damaged row is ended, not claimed again and again",
+    file: QUEUE,
+    code: "if (damaged.length > 0) await endDamaged(damaged, now);",
+    without: "",
+    test: "test/libs/db/damaged.test.ts",
+    fails: "ends as an error that says so, is reported and listed; the others are sent",
+  },
+  {
+    guard: "an id is stored once",
+    file: "libs/db/src/sqlite/messages.ts",
+    code: 'if (found.state !== "error") return "duplicate id";',
+    without: "",
+    test: "test/libs/db/messages.test.ts",
+    fails: "refuses an id that was sent or is being sent",
+  },
+  {
+    guard: "nothing is written to a file that is moved",
+    file: "libs/db/src/sqlite/writer.ts",
+    code: "before?.();",
+    without: "",
+    test: "test/libs/db/open.test.ts",
+    fails: "takes nothing that would be lost with it, and goes on once it is back",
+  },
+  {
+    guard: "no message takes the last of the disk",
+    file: "libs/db/src/sqlite/messages.ts",
+    code: "disk.mustHold(chunk.reduce((sum, message) => sum + message.bytes, 0));",
+    without: "",
+    test: "test/libs/db/disk.test.ts",
+    fails: "a message that would fill the disk is refused with what is free and what is needed; others are stored",
+  },
+  {
+    guard: "a log is not thrown away since its file is missing",
+    file: "libs/db/src/sqlite/file.ts",
+    code: "  refuseLogWithoutFile(path);\n  close",
+    without: "  close",
+    test: "test/libs/db/open.test.ts",
+    fails: "is not made anew: SQLite would delete the log, and what was committed to it",
+  },
+  {
+    guard: "a fresh file is looked at in one transaction",
+    file: "libs/db/src/sqlite/migrate.ts",
+    code: "  db.transaction(() => {\n    if (schemaVersion(db) === 0) refuseForeignTables(db);\n    checkSchema(db);\n  })();",
+    without: "  if (schemaVersion(db) === 0) refuseForeignTables(db);\n  checkSchema(db);",
+    test: "test/libs/db/open.test.ts",
+    fails: "does not take a file for another program's while a process of ours makes its tables",
+  },
+  {
+    guard: "a group of writes: one that throws is rolled back alone",
+    file: "libs/db/src/sqlite/writer.ts",
+    code: "if (group.length > 1) {",
+    without: "if (group.length > 1_000_000) {",
+    test: "test/libs/db/writer.test.ts",
+    fails: "do not share a fault: the one that throws is rolled back alone",
+  },
+];
