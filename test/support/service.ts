@@ -21,6 +21,8 @@ export type Service = {
   processes: { api: Proc; dispatchers: Proc[]; reporter: Proc };
   /** One more, on the same file. */
   addDispatcher(): Promise<Proc>;
+  /** All processes end and start again on the same file, with `env` over what it was: another machine's clock, say. */
+  restart(env?: Record<string, string>): Promise<void>;
   /** Stops all of it; answers the exit codes. */
   stop(): Promise<(number | null)[]>;
 };
@@ -30,41 +32,51 @@ export async function startService(options: ServiceOptions = {}): Promise<Servic
   const folder = temporaryFolder();
   const smtp = await startSmtpServer(options.smtp);
   const client = await startSyncClient();
-  const env = {
+  const env: Record<string, string> = {
     SMTP_HOST: smtp.host,
     SMTP_PORT: String(smtp.port),
     SMTP_SECURITY: "none",
     PROXY_SYNC_URL: client.url,
     ...options.env,
   };
-  const started: Proc[] = [];
+  let started: Proc[] = [];
   const start = async (kind: Proc["kind"]) => {
     const proc = await startProcess(kind, { folder, env, ...(options.config ? { config: options.config } : {}) });
     started.push(proc);
     return proc;
   };
-  const [api, reporter, ...dispatchers] = await Promise.all([
-    start("api"),
-    start("reporter"),
-    ...Array.from({ length: options.dispatchers ?? 1 }, () => start("dispatcher")),
-  ]);
-  const [url] = await Promise.all([api.listening(), ...started.map((proc) => proc.listening())]);
+  const launch = async () => {
+    const [api, reporter, ...dispatchers] = await Promise.all([
+      start("api"),
+      start("reporter"),
+      ...Array.from({ length: options.dispatchers ?? 1 }, () => start("dispatcher")),
+    ]);
+    const [url] = await Promise.all([api.listening(), ...started.map((proc) => proc.listening())]);
+    return { api: apiClient(url), processes: { api, dispatchers, reporter } };
+  };
+  const end = () => Promise.all(started.map((proc) => proc.stop()));
 
-  return {
+  const service: Service = {
     folder,
     smtp,
     client,
-    api: apiClient(url),
-    processes: { api, dispatchers, reporter },
+    ...(await launch()),
     addDispatcher: async () => {
       const proc = await start("dispatcher");
       await proc.listening();
       return proc;
     },
+    restart: async (other = {}) => {
+      await end();
+      started = [];
+      Object.assign(env, other);
+      Object.assign(service, await launch());
+    },
     stop: async () => {
-      const exits = await Promise.all(started.map((proc) => proc.stop()));
+      const exits = await end();
       await Promise.all([smtp.close(), client.close()]);
       return exits.map((exit) => exit.code);
     },
   };
+  return service;
 }

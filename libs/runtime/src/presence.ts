@@ -73,7 +73,7 @@ export async function keepPresence({
     return { waitMs: beatEveryMs };
   };
 
-  const watcher = createWatcher({ processes, leaseMs, beatEveryMs, clock, log });
+  const watcher = createWatcher({ processes, leaseMs, beatEveryMs, clock, log, beatenAtMs: () => beatenAtMs });
   const watch = async () => {
     await watcher.look(number);
     return { waitMs: beatEveryMs };
@@ -108,20 +108,26 @@ export async function keepPresence({
 
 type Watched = { beat: number; stoodStillMs: number };
 
-type WatcherOptions = Pick<PresenceOptions, "processes" | "leaseMs" | "clock" | "log"> & { beatEveryMs: number };
+type WatcherOptions = Pick<PresenceOptions, "processes" | "leaseMs" | "clock" | "log"> & {
+  beatEveryMs: number;
+  /** When this process last beat itself. */
+  beatenAtMs(): number;
+};
 
 /**
- * Sees how long each other process's beat has stood still while we were looking. Time in which we did not look proves
- * nothing: after the whole machine was stopped, everyone's beat is old, and nobody is dead.
+ * Sees how long each other process's beat has stood still while we were looking, and could beat ourselves. Other time
+ * proves nothing: after the whole machine was stopped, or the file took no write, everyone's beat is old, and nobody is
+ * dead.
  */
-function createWatcher({ processes, leaseMs, beatEveryMs, clock, log }: WatcherOptions) {
+function createWatcher({ processes, leaseMs, beatEveryMs, clock, log, beatenAtMs }: WatcherOptions) {
   let watched = new Map<number, Watched>();
   let lookedAtMs = clock.monotonicMs();
 
   return {
     async look(self: number): Promise<void> {
       const nowMs = clock.monotonicMs();
-      const sinceMs = Math.min(nowMs - lookedAtMs, 2 * beatEveryMs);
+      const couldBeat = nowMs - beatenAtMs() <= 2 * beatEveryMs;
+      const sinceMs = couldBeat ? Math.min(nowMs - lookedAtMs, 2 * beatEveryMs) : 0;
       lookedAtMs = nowMs;
       const seen = new Map<number, Watched>();
       for (const { process, kind, beat } of await processes.list()) {

@@ -212,3 +212,22 @@ test("leaving ends the beats and takes the row away", async (context) => {
   assert.equal(presence.stands(), false);
   assert.deepEqual(events, []);
 });
+
+test("time in which nobody could beat proves nothing: no one is struck off for it", async (context) => {
+  const table = processTable();
+  const [first, second] = [await join(context, table), await join(context, table)];
+  const { beat } = table.processes;
+  let failures = 0;
+  table.processes.beat = async () => {
+    failures += 1;
+    throw new Error("database or disk is full");
+  };
+  // Three leases of beats, of both.
+  await eventually(() => failures >= 36);
+  table.processes.beat = beat;
+  const beats = () => [...table.rows.values()].map((row) => row.beat);
+  const before = Math.max(...beats());
+  await eventually(() => Math.min(...beats()) > before + 6);
+  assert.deepEqual([...table.rows.keys()], [1, 2]);
+  assert.ok([...first.events, ...second.events].every((event) => event === "failed: beat"));
+});
