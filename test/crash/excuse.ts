@@ -30,7 +30,16 @@ export function excuseOf(copy: Copy, until: number, record: MessageRecord, books
   if (history.some(({ outcome }) => outcome === "lost") && starved(copy, books))
     return "its dispatcher had no time to show life, and was struck off";
   if (history.some(({ outcome }) => outcome === "ambiguous")) return "by the history, no reply came in time";
-  return null;
+  return gaveUpBefore(copy, record, books) ? "by the history, no reply came in time" : null;
+}
+
+/** On a machine without time for it, the server may read the final dot after the dispatcher has stopped waiting. */
+function gaveUpBefore({ id, attempt, at }: Copy, { history = [] }: MessageRecord, books: Books): boolean {
+  const begunAt = books.mail.begunOf(id).find((one) => one.attempt === attempt)?.at ?? at;
+  return history.some(({ outcome, at: toldAt }) => {
+    const toldMs = Date.parse(toldAt);
+    return outcome === "ambiguous" && toldMs - begunAt > LATE_MS && toldMs <= at;
+  });
 }
 
 function died({ dispatcher, at }: Copy, until: number, books: Books): boolean {

@@ -52,7 +52,7 @@ async function throughFault(t: TestContext, service: Service, fault: { begin(): 
   answer.open();
   await eventually(async () => (await service.api.get("/readyz")).status === 503, 30_000, "the api not ready");
   // Not of every process: small writes may still find room in the log.
-  const told = () => service.processes.api.log.some(({ event }) => event === "failed");
+  const told = () => service.processes.api.log.some(({ event }) => event === "storage_unavailable");
   await eventually(told, 30_000, "a line of the api");
   assert.equal((await service.api.get("/livez")).status, 200);
   assert.equal(
@@ -65,7 +65,7 @@ async function throughFault(t: TestContext, service: Service, fault: { begin(): 
   await posting.acceptedMore(10);
   await posting.stop();
   await eventually(async () => (await service.api.get("/readyz")).status === 200, 30_000, "the api ready");
-  assertRefusals(posting, /^the database file cannot be used: /);
+  assertRefusals(posting, /^(the database file cannot be used|the disk of the database is nearly full): /);
   await assertNothingLost(service, posting);
   assert.deepEqual(new Set(await service.stop()), new Set([0]));
 }

@@ -20,7 +20,11 @@ test("the log made read-only: 503 and log lines meanwhile, then all goes on by i
   setImmutable(log, true);
   await posting.firstRefusal();
   for (const proc of [dispatchers[0], reporter])
-    await eventually(() => proc?.log.some(({ event }) => event === "failed"), 30_000, `a line of the ${proc?.kind}`);
+    await eventually(
+      () => proc?.log.some(({ event }) => event === "storage_unavailable"),
+      30_000,
+      `a line of the ${proc?.kind}`,
+    );
   setImmutable(log, false);
   await posting.acceptedMore(10);
   await posting.stop();
@@ -39,7 +43,11 @@ test("the database file made read-only: what can go on does, the rest when it ma
   t.after(() => setImmutable(file, false));
   setImmutable(file, true);
   // Nothing can be brought from the log into the file: the reporter tells, mail is kept in the log.
-  await eventually(() => reporter.log.some(({ event }) => event === "failed"), 30_000, "a line of the reporter");
+  await eventually(
+    () => reporter.log.some(({ event }) => event === "storage_unavailable"),
+    30_000,
+    "a line of the reporter",
+  );
   await posting.acceptedMore(10);
   setImmutable(file, false);
   await posting.acceptedMore(10);

@@ -26,12 +26,10 @@ for (const share of [0, 0.15])
     const most = mostInWindow(run.sends, MINUTE_MS);
     assert.ok(most.begun <= 20, `${most.begun} begun in one minute`);
     if (share > 0) assert.ok(run.killed > 0);
-    // A machine that stops one of them for longer than the lease has it end its dialogues later than was counted.
-    if (run.lapses() === 0) {
-      assert.ok(most.ended <= 20 && most.touching <= 20, JSON.stringify(most));
-      assert.ok(run.service.smtp.connections.max <= 3, `${run.service.smtp.connections.max} connections at once`);
-      if (share === 0) assert.equal(most.touching, 20, "and all of the limit is used");
-    }
+    if (share === 0) assert.equal(most.begun, 20, "and all of the limit is used");
+    // One that the machine stopped for longer than the lease still has connections when others open theirs.
+    const { max } = run.service.smtp.connections;
+    if (run.lapses() === 0) assert.ok(max <= 3, `${max} connections at once`);
     t.diagnostic(`${run.killed} killed, ${run.lapses()} taken for dead; ${JSON.stringify(most)}`);
     await run.stop();
   });

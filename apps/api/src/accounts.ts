@@ -17,7 +17,7 @@ const AllSchema = v.object({ ok, accounts: v.array(AccountViewSchema) });
 const changing = { 200: DoneSchema, 404: FailureSchema };
 
 export function accountRoutes(deps: Deps): Hono<Env> {
-  const { store, clock, bodies, config } = deps;
+  const { store, clock, bodies, config, log } = deps;
   const app = new Hono<Env>();
 
   /** The configuration's password is not in the store. */
@@ -38,6 +38,7 @@ export function accountRoutes(deps: Deps): Hono<Env> {
       const msg = `wanted again, since ${put.changed} changed`;
       return unprocessable(c, [{ type: "password_wanted", loc: ["body", "password"], msg }]);
     }
+    log.operated({ action: "account posted", account: parsed.account.id });
     c.set("warnings", parsed.warnings);
     return success(c);
   });
@@ -65,6 +66,7 @@ export function accountRoutes(deps: Deps): Hono<Env> {
     const id = c.req.param("id");
     if (id === DEFAULT_ACCOUNT_ID) return notDeletable(c);
     await store.accounts.remove(id, clock.now());
+    log.operated({ action: "account deleted", account: id });
     return success(c);
   });
 
@@ -77,13 +79,19 @@ export function accountRoutes(deps: Deps): Hono<Env> {
     const now = clock.now();
     const end = holdEnd(until ?? null, now);
     if (!end.ok) return unprocessable(c, [end.issue]);
-    const known = await store.accounts.hold(c.req.param("id"), reason || "held by an operator", end.steadyMs, now);
+    const id = c.req.param("id");
+    const why = reason || "held by an operator";
+    const known = await store.accounts.hold(id, why, end.steadyMs, now);
+    if (known) log.operated({ action: "account held", account: id, reason: why });
     return known ? success(c) : notFound(c, "account");
   });
 
-  app.post("/account/:id/release", call("accounts", { summary: "End a hold", answers: changing }), async (c) =>
-    (await store.accounts.release(c.req.param("id"), clock.now())) ? success(c) : notFound(c, "account"),
-  );
+  app.post("/account/:id/release", call("accounts", { summary: "End a hold", answers: changing }), async (c) => {
+    const id = c.req.param("id");
+    if (!(await store.accounts.release(id, clock.now()))) return notFound(c, "account");
+    log.operated({ action: "account released", account: id });
+    return success(c);
+  });
 
   const verifying = call("accounts", {
     summary: "Have a dispatcher log in and out, without sending",

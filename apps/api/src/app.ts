@@ -1,4 +1,4 @@
-import { StorageBusy, StorageUnavailable } from "@async-mail/db/store";
+import { StorageBusy, StorageRefused, StorageUnavailable } from "@async-mail/db/store";
 import { type ErrorHandler, Hono, type MiddlewareHandler } from "hono";
 import * as v from "valibot";
 import { accountRoutes } from "./accounts.ts";
@@ -56,7 +56,7 @@ function onError({ log }: Deps): ErrorHandler<Env> {
       log.storageBusy({ what });
       return unavailable(c, error.message, 1);
     }
-    if (error instanceof StorageUnavailable) {
+    if (error instanceof StorageUnavailable || error instanceof StorageRefused) {
       log.storageUnavailable({ what, reason: error.message });
       return unavailable(c, error.message, 10);
     }

@@ -87,7 +87,7 @@ export function messageRoutes(deps: Deps): Hono<Env> {
     answers: { 200: DeletedSchema, 413: FailureSchema, 422: FailureSchema },
   });
   app.post("/commands/delete-messages", deleting, bodies.json(IdsSchema), async (c) => {
-    const { removed, notFound, inFlight } = await store.messages.remove(unique(c.req.valid("json").ids));
+    const { removed, notFound, inFlight } = await store.messages.remove(unique(c.req.valid("json").ids), clock.now());
     return success(c, { removed, not_found: notFound.sort(), in_flight: inFlight.length > 0 ? inFlight.sort() : null });
   });
 

@@ -1,3 +1,4 @@
+import { StorageUnavailable } from "@async-mail/db/store";
 import { createMetrics } from "@async-mail/runtime/metrics";
 import { type Context, Hono, type MiddlewareHandler } from "hono";
 import { routePath } from "hono/route";
@@ -93,7 +94,9 @@ export function metricsRoutes({ store, clock, metrics, log, config }: Deps): Hon
   app.get("/metrics", documented, async (c) => {
     const facts = await databaseFacts().catch((error: unknown) => {
       // A scrape tells most when something is wrong: what this process knows of itself is still answered.
-      log.failed(error, { what: "counts for metrics" });
+      const what = "counts for metrics";
+      if (error instanceof StorageUnavailable) log.storageUnavailable({ what, reason: error.message });
+      else log.failed(error, { what });
       return null;
     });
     const { text, type } = await metrics.scrape(facts);

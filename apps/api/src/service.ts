@@ -29,7 +29,7 @@ const DoneSchema = v.object({ ok });
 const SwitchedSchema = v.object({ ok, active: v.boolean() });
 const HealthSchema = v.object({ status: v.literal("ok") });
 
-export function serviceRoutes({ store, clock, version, stands, stopping }: Deps): Hono<Env> {
+export function serviceRoutes({ store, clock, version, stands, stopping, log }: Deps): Hono<Env> {
   const app = new Hono<Env>();
 
   app.get(
@@ -62,6 +62,7 @@ export function serviceRoutes({ store, clock, version, stands, stopping }: Deps)
 
   async function setActive(c: Context<Env>, active: boolean): Promise<Response> {
     await store.service.setActive(active);
+    log.operated({ action: active ? "activated" : "suspended" });
     return success(c, { active });
   }
   const suspending = call("service", {
@@ -78,11 +79,12 @@ export function serviceRoutes({ store, clock, version, stands, stopping }: Deps)
     success(c),
   );
 
+  const checkWritable = async () => {
+    await store.service.checkWritable();
+    await store.service.checkRoom();
+  };
   // It writes, and is asked without a token.
-  const notReady = coalesced(
-    () => whyNotReady({ stopping, stands, checkWritable: store.service.checkWritable }),
-    clock,
-  );
+  const notReady = coalesced(() => whyNotReady({ stopping, stands, checkWritable }), clock);
   const ready = call("health", {
     summary: "Whether requests can be served: database writable, schema current, not stopping",
     answers: { 200: DoneSchema, 503: FailureSchema },

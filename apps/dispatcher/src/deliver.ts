@@ -141,13 +141,18 @@ function describe(claim: Claim, outcome: Outcome, now: Instant, ms: number): Par
     id: claim.id,
     account: claim.account.id,
     outcome: outcome.kind,
-    attempts: claim.attempts + 1,
+    attempts: claim.attempts + (countsAttempt(outcome) ? 1 : 0),
     ms: Math.round(ms),
     ...("code" in outcome && outcome.code !== undefined ? { code: outcome.code } : {}),
     ...("reason" in outcome ? { error: outcome.reason } : {}),
     ...("error" in outcome ? { error: outcome.error } : {}),
     ...("untilMs" in outcome ? { untilMs: toWallMs(outcome.untilMs, now) } : {}),
   };
+}
+
+function countsAttempt(outcome: Outcome): boolean {
+  if (outcome.kind === "deferred") return outcome.countsAttempt;
+  return outcome.kind === "sent" || outcome.kind === "error" ? outcome.mailFromSent : false;
 }
 
 function tellAccount(log: Delivery["log"], account: string, { held, released }: Settled, now: Instant): void {

@@ -1,4 +1,5 @@
-import type { Claim, ClaimAnswer, Store } from "@async-mail/db/store";
+import type { Claim, ClaimAnswer, ClaimRef, Store } from "@async-mail/db/store";
+import type { Outcome } from "@async-mail/domain/outcome";
 import type { Clock } from "@async-mail/runtime/clock";
 import type { Log } from "@async-mail/runtime/log";
 import type { Presence } from "@async-mail/runtime/presence";
@@ -24,7 +25,7 @@ export type Dispatcher = {
   withholding: Withholding;
   verifications: Pick<Verifications, "look">;
   composer: Pick<Composer, "queued">;
-  settler: Pick<Settler, "stuck">;
+  settler: Pick<Settler, "stuck" | "settle">;
   delivery: Delivery;
   /** Messages in flight: one on each connection, and one composed ahead for it. */
   capacity: number;
@@ -74,6 +75,7 @@ async function claimMore(dispatcher: Dispatcher): Promise<{ waitMs: number }> {
   if (answer.kind !== "claimed") return { waitMs: Math.min(TROUBLE_MS, intervalMs) };
   dispatcher.soloWaiting = answer.soloWaiting;
   for (const damaged of answer.damaged) dispatcher.log.damaged(damaged);
+  for (const one of answer.unread) giveBack(dispatcher, one);
   begin(dispatcher, number, answer.claims);
   const found = answer.claims.length > 0;
   dispatcher.empty = found ? null : { untilMs: clock.now().steadyMs + EMPTY_MS, landings: flight.landings() };
@@ -110,6 +112,14 @@ function begin(dispatcher: Dispatcher, number: number, claims: Claim[]): void {
     flight.add(one, deliver(delivery, { ...one, stands }));
   }
   if (claims.length > 0) log.claimed({ count: claims.length });
+}
+
+function giveBack({ flight, settler, clock }: Dispatcher, one: Parameters<Flight["add"]>[0] & ClaimRef): void {
+  const outcome: Outcome = { kind: "given_back", reason: "its payload could not be read", mailFromSent: false };
+  flight.add(
+    one,
+    settler.settle(one, outcome, clock.now()).then((settled) => settled !== null),
+  );
 }
 
 /** Before claiming and never beside it: a claim may hand out what is being given back. */

@@ -1,5 +1,8 @@
 import type { Claim } from "@async-mail/db/store";
 
+/** What is counted of a claim. */
+type Flying = Pick<Claim, "accountKey" | "bytes" | "solo">;
+
 /** The messages that this dispatcher has claimed and not settled yet. */
 export type Flight = {
   size(): number;
@@ -13,7 +16,7 @@ export type Flight = {
   /** One that is sent alone is under way. */
   solo(): boolean;
   /** Keeps the claim in flight until `delivery` is done, which answers whether the claim was settled. */
-  add(claim: Claim, delivery: Promise<boolean>): void;
+  add(claim: Flying, delivery: Promise<boolean>): void;
   /** Resolves when nothing is in flight, or when aborted. */
   landed(signal?: AbortSignal): Promise<void>;
 };
@@ -34,7 +37,7 @@ export function createFlight(onLanding: () => void): Flight {
   let landings = 0;
   let unsettled = 0;
 
-  function count(claim: Claim, change: 1 | -1): void {
+  function count(claim: Flying, change: 1 | -1): void {
     bytes += change * claim.bytes;
     if (claim.solo) solos += change;
     const messages = (held.get(claim.accountKey) ?? 0) + change;

@@ -33,11 +33,32 @@ export function connectFailure(error: SmtpError, smtp: SMTPConnection, account: 
       recipients: [],
     };
   const stage = stageOf(error, smtp, account);
-  return { kind: "unreachable", stage, reason: `${account.host}:${account.port}: ${describe(stage, error)}` };
+  const reason = `${account.host}:${account.port}: ${describe(stage, error)}`;
+  return { kind: "unreachable", stage, reason, ...(stage === "greeting" ? greetingOf(error) : {}) };
 }
 
-/** What a failed login means. */
+/** The numbers of a greeting other than 220: a server that has too many connections says so here. */
+function greetingOf({ response = "" }: SmtpError): { greeting?: { code: number; response: string } } {
+  const numbers = /^(\d{3})[ -](\d\.\d{1,3}\.\d{1,3})?/.exec(response);
+  return numbers === null ? {} : { greeting: { code: Number(numbers[1]), response: numbers[2] ?? "" } };
+}
+
+/** What a failed login means. Servers quote commands that they do not understand, and with them passwords. */
 export function loginFailure(error: SmtpError, account: Account): OpeningFailure {
+  const failure = describedLogin(error, account);
+  return failure.kind === "refused"
+    ? { ...failure, response: withoutSecrets(failure.response, account) }
+    : { ...failure, reason: withoutSecrets(failure.reason, account) };
+}
+
+function withoutSecrets(text: string, { user, password }: Account): string {
+  if (password === null) return text;
+  const forms = [password, `\0${user}\0${password}`, `${user}\0${user}\0${password}`];
+  const secrets = [...forms.map((form) => Buffer.from(form).toString("base64")), password];
+  return secrets.reduce((masked, secret) => masked.replaceAll(secret, "***"), text);
+}
+
+function describedLogin(error: SmtpError, account: Account): OpeningFailure {
   if (error.responseCode && error.response)
     return {
       kind: "refused",
@@ -78,6 +99,7 @@ function describe(stage: SmtpStage, error: SmtpError): string {
       return timedOut ? "TLS was not established in time" : `TLS failed: ${tlsFault(code)}`;
     case "greeting":
       if (timedOut) return "no greeting in time";
+      if (greetingOf(error).greeting !== undefined) return "its greeting is a refusal, not 220";
       return error.code === "EPROTOCOL" ? "does not greet as an SMTP server" : `closed before its greeting (${code})`;
     case "auth":
       return timedOut ? "no answer to the login in time" : `the login failed: ${oneLine(error.message)}`;

@@ -1,4 +1,11 @@
-import { type ClaimRef, type Settled, StorageBusy, StorageUnavailable, type Store } from "@async-mail/db/store";
+import {
+  type ClaimRef,
+  type Settled,
+  StorageBusy,
+  StorageDamaged,
+  StorageUnavailable,
+  type Store,
+} from "@async-mail/db/store";
 import { doublingMs } from "@async-mail/domain/backoff";
 import type { Outcome } from "@async-mail/domain/outcome";
 import type { Instant } from "@async-mail/domain/time";
@@ -58,7 +65,8 @@ export function createSettler({ store, clock, log, giveUp }: SettlerOptions): Se
   };
 }
 
-/** The file's trouble, not the outcome's. */
+/** The file's trouble, not the outcome's, and not for good. */
 function isPassing(error: unknown): boolean {
+  if (error instanceof StorageDamaged) return false;
   return error instanceof StorageBusy || error instanceof StorageUnavailable;
 }

@@ -8,7 +8,7 @@ import type { Reservations } from "./reservations.ts";
 
 export type Verifier = {
   store: { accounts: Pick<Store["accounts"], "takeVerification" | "answerVerification"> };
-  presence: Pick<Presence, "process">;
+  presence: Pick<Presence, "process" | "stands">;
   clock: Pick<Clock, "now">;
   relay: Pick<Relay, "tryLogin">;
   reservations: Pick<Reservations, "taken">;
@@ -54,7 +54,7 @@ export function createVerifications(verifier: Verifier): Verifications {
 async function verify(verifier: Verifier, { key, accountKey, account }: Verification, number: number): Promise<void> {
   const { store, presence, clock, relay, stopping } = verifier;
   const login = await relay.tryLogin(accountKey, verifier.accountInUse(account));
-  const mayStand = !stopping.aborted && presence.process() === number;
+  const mayStand = !stopping.aborted && presence.stands() && presence.process() === number;
   // What this process does not answer any more, another one is asked.
   if (login.kind === "given_back" && !mayStand) return;
   await store.accounts.answerVerification(key, answerOf(login), clock.now());

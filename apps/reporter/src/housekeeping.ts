@@ -39,7 +39,8 @@ export function newChores(nowMs: number): Chore[] {
   return [
     { everyMs: 2_000, dueMs: nowMs, step: expire },
     { everyMs: 2_000, dueMs: nowMs, step: checkpoint },
-    { everyMs: 2_000, dueMs: nowMs, step: watch },
+    // Not at once: dispatchers that start together with this process have not claimed anything yet.
+    { everyMs: 2_000, dueMs: nowMs + 10_000, step: watch },
     { everyMs: 5_000, dueMs: nowMs, step: giveUp },
     { everyMs: 5_000, dueMs: nowMs, step: purge },
     { everyMs: 60_000, dueMs: nowMs, step: trim },

@@ -16,6 +16,7 @@ const AGAIN_MS = 300_000;
 
 export function createWatchdog({ store, clock, log, afterMs }: Options): Watchdog {
   let toldMs: number | null = null;
+  let told = "";
 
   return {
     async look() {
@@ -24,9 +25,14 @@ export function createWatchdog({ store, clock, log, afterMs }: Options): Watchdo
       if (stall === null) {
         if (toldMs !== null) log.stallOver();
         toldMs = null;
-      } else if (toldMs === null || now.steadyMs - toldMs >= AGAIN_MS) {
+        told = "";
+        return;
+      }
+      const { accounts, oldestMs, reason } = stall;
+      const what = JSON.stringify([accounts.length, reason]);
+      if (toldMs === null || what !== told || now.steadyMs - toldMs >= AGAIN_MS) {
         toldMs = now.steadyMs;
-        const { accounts, oldestMs, reason } = stall;
+        told = what;
         log.stalled({
           accounts: accounts.slice(0, 10),
           count: accounts.length,

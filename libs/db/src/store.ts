@@ -58,7 +58,7 @@ export type MessageStore = {
     now: Instant,
   ): Promise<("queued" | "duplicate id" | "account not found" | "missing account configuration")[]>;
   /** Deletes whatever is not being sent right now. */
-  remove(ids: string[]): Promise<{ removed: number; notFound: string[]; inFlight: string[] }>;
+  remove(ids: string[], now: Instant): Promise<{ removed: number; notFound: string[]; inFlight: string[] }>;
   /** Puts failed messages back in the queue. */
   retry(ids: string[], now: Instant): Promise<{ retried: number; notFound: string[]; notFailed: string[] }>;
   /** Deletes final messages reported before `reportedBeforeMs` (wall), and with `endedBeforeMs` also those not reported that ended before it. All of them, in small transactions. */
@@ -176,6 +176,8 @@ export type ClaimAnswer =
       claims: Claim[];
       /** Messages that cannot be read any more: they were claimed, and have ended as errors. */
       damaged: { id: string; error: string }[];
+      /** Claimed, but the file could not be read then: to be settled as given back. */
+      unread: Omit<Claim, "payload" | "recipients">[];
       /** A message that has taken dispatchers down waits to be sent alone: claim nothing more until nothing is in flight. */
       soloWaiting: boolean;
     };
@@ -364,6 +366,8 @@ export type ServiceStore = {
   runNowCount(): Promise<number>;
   /** Throws when the file cannot be written now or its schema is not ours. */
   checkWritable(): Promise<void>;
+  /** Throws when the disk has no room for new messages. */
+  checkRoom(): Promise<void>;
   counts(now: Instant): Promise<ServiceCounts>;
   /** Mail that could go out and has seen no attempt for `afterMs`; null: none. Cheap, whatever waits. */
   stalled(afterMs: number, now: Instant): Promise<Stall | null>;

@@ -11,7 +11,7 @@ import {
   type Recipient,
   stillWaiting,
 } from "./recipient.ts";
-import { isBeforeMail, isPermanent, type MeaningOf } from "./reply-meaning.ts";
+import { isBeforeMail, type MeaningOf } from "./reply-meaning.ts";
 import type { Instant } from "./time.ts";
 
 export type AttemptFacts = {
@@ -47,7 +47,7 @@ function decideShortened(reply: Reply, attempt: Attempt): Outcome {
     case "refused":
       return decideRefused(reply, attempt);
     case "unreachable":
-      return hold(attempt, { text: reply.reason, mailFromSent: false, throttled: false });
+      return hold(attempt, { text: reply.reason, mailFromSent: false, throttled: isThrottled(reply, attempt) });
     case "broken":
       return retry(attempt, { text: reply.reason, recipients: attempt.facts.recipients });
     case "ambiguous":
@@ -111,6 +111,10 @@ function decideRefused(reply: Extract<Reply, { kind: "refused" }>, attempt: Atte
     : decideRefusedMessage(reply, recipients, attempt);
 }
 
+function isThrottled({ stage, greeting }: Extract<Reply, { kind: "unreachable" }>, { policy }: Attempt): boolean {
+  return greeting !== undefined && policy.meaningOf(stage, greeting.code, greeting.response) === "throttle";
+}
+
 type AccountFault = { answer: Answered; meaning: "account" | "throttle" };
 
 /** The first answer that is about the account. */
@@ -131,10 +135,15 @@ function holdFor(
   return hold(attempt, { text, answered: answeredOf(answer), throttled: meaning === "throttle", ...rest });
 }
 
-function decideRefusedMessage(answered: Required<Answered>, recipients: Recipient[], attempt: Attempt): Outcome {
-  const { code, response } = answered;
+function decideRefusedMessage(
+  answered: Required<Answered> & { stage: SmtpStage },
+  recipients: Recipient[],
+  attempt: Attempt,
+): Outcome {
+  const { stage, code, response } = answered;
   const text = replyText(answered);
-  if (!isPermanent(code)) return retry(attempt, { text, recipients, answered: { code, response } });
+  if (attempt.policy.meaningOf(stage, code, response) === "unknown")
+    return retry(attempt, { text, recipients, answered: { code, response } });
   return end({ error: text, recipients, answered: { code, response }, mailFromSent: true });
 }
 
@@ -229,12 +238,12 @@ type End = { error: string; recipients: Recipient[]; answered?: Answered; mailFr
 function end({ error, recipients, answered = {}, mailFromSent, ambiguous }: End): FinalOutcome {
   const ended = recipients.map((one) => (one.outcome === "waiting" ? givenUp(one, error, answered) : one));
   const reached = ended.find(({ outcome }) => outcome === "accepted");
+  const doubt = ambiguous ? { ambiguous } : {};
   if (reached === undefined) {
-    const doubt = ambiguous ? { ambiguous } : {};
     return { kind: "error", error, ...answered, recipients: ended, mailFromSent, ...doubt };
   }
   const { code = 250, response = "" } = reached;
-  return { kind: "sent", code, response, recipients: ended, mailFromSent };
+  return { kind: "sent", code, response, recipients: ended, mailFromSent, ...doubt };
 }
 
 function hasExpired({ expiresMs }: Pick<AttemptFacts, "expiresMs">, now: Instant): boolean {

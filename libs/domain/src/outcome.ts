@@ -23,7 +23,13 @@ export type Reply =
   /** The server answered 4yz or 5yz. After a mixed RCPT, `recipients` tells which of them. */
   | { kind: "refused"; stage: SmtpStage; code: number; response: string; recipients: Recipient[] }
   /** The connection could not be had, or broke before MAIL FROM: the account's fault. */
-  | { kind: "unreachable"; stage: SmtpStage; reason: string }
+  | {
+      kind: "unreachable";
+      stage: SmtpStage;
+      reason: string;
+      /** What stood in a greeting other than 220, of which nothing may be shown: code and enhanced code alone. */
+      greeting?: { code: number; response: string };
+    }
   /** The connection broke after MAIL FROM and before the final dot: the message's own, and surely not sent. */
   | { kind: "broken"; stage: SmtpStage; reason: string }
   /** The final dot was handed over and its answer never came. */
@@ -39,7 +45,15 @@ export type DeferralClass = "limit" | "retry" | "held" | "attachment";
 /** The last of a message: nothing follows but its report. `mailFromSent`: in this attempt; then it counts for the limits. */
 export type FinalOutcome =
   /** Somebody was accepted, now or in an earlier attempt, and nobody waits any more. */
-  | { kind: "sent"; code: number; response: string; recipients: Recipient[]; mailFromSent: boolean }
+  | {
+      kind: "sent";
+      code: number;
+      response: string;
+      recipients: Recipient[];
+      mailFromSent: boolean;
+      /** The reply to DATA of a later attempt, for those not yet accepted, never came. */
+      ambiguous?: boolean;
+    }
   | {
       kind: "error";
       error: string;

@@ -27,9 +27,9 @@ export function stillWaiting({ address }: Recipient): Recipient {
 
 /** One recipient by what the server said of it, or else by its `final` answer: what may pass is waited for. */
 export function judged(recipient: Recipient, meaningOf: MeaningOf, final: Answered = {}): Recipient {
-  const { address, outcome, code = final.code, response = final.response } = recipient;
-  const said = answeredOf({ code, response });
-  if (outcome !== "refused" || code === undefined) return { address, outcome, ...said };
+  const { address, outcome, code, response } = recipient;
+  const said = answeredOf({ code: code ?? final.code, response: response ?? final.response });
+  if (outcome === "accepted" || code === undefined) return { address, outcome, ...said };
   const meaning = meaningOf("rcpt", code, response ?? "");
   const isFinal = meaning === "recipient" || meaning === "message";
   return { address, outcome: isFinal ? "refused" : "waiting", ...said };

@@ -36,6 +36,7 @@ export const MEANINGS: readonly (MeaningRow & { source: string })[] = [
 
   // Microsoft 365
   { code: 432, enhanced: "4.3.2", meaning: "throttle", source: `${M365_SUBMISSION}: too many connections at once` },
+  { code: 554, text: "sendasdenied", meaning: "message", source: `${M365}: not permitted to send as this sender` },
   { code: 554, enhanced: "5.2.0", meaning: "account", source: `${M365_SUBMISSION}: submission quota exceeded` },
   { code: 550, enhanced: "5.7.30", meaning: "account", source: `${M365_SUBMISSION}: basic authentication refused` },
   { enhanced: "5.1.90", meaning: "account", source: `${M365}: daily limit of recipients reached` },
@@ -83,6 +84,8 @@ export const MEANINGS: readonly (MeaningRow & { source: string })[] = [
   { enhanced: "5.2.", meaning: "recipient", source: "RFC 3463 §3.3: mailbox" },
   { enhanced: "5.3.4", meaning: "message", source: "RFC 3463 §3.4: message too big for the system" },
   { enhanced: "5.6.", meaning: "message", source: "RFC 3463 §3.7: content" },
+  { code: 552, text: "too many recipients", meaning: "unknown", source: "RFC 5321 §4.5.3.1.10: to be sent again" },
+  { enhanced: "5.5.3", meaning: "unknown", source: "RFC 3463 §3.6: too many recipients, RFC 5321 §4.5.3.1.10" },
   { code: 552, meaning: "message", source: "RFC 1870 §6: message size exceeds the maximum" },
 ];
 

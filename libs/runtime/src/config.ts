@@ -118,9 +118,14 @@ function parseValue(
 ): unknown {
   const result = v.safeParse(setting.kind.schema(found.folder), found.text);
   if (result.success) return result.output;
-  const value = setting.secret ? MASK : found.text;
+  const value = setting.secret ? MASK : withoutPassword(found.text);
   faults.push({ section, key, value, origin: found.origin, wanted: setting.kind.wanted });
   return null;
+}
+
+/** A URL may hold one, where none is wanted. */
+function withoutPassword(text: string): string {
+  return text.replace(/\/\/[^/\s]*@/, `//${MASK}@`);
 }
 
 /** As it was written, but with paths resolved. */

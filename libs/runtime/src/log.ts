@@ -53,6 +53,12 @@ export function createLog({ level, process: kind, destination }: LogOptions) {
       logger.error({ event: "storage_unavailable", ...fields, times }, `the database cannot be used: ${fields.reason}`),
     ),
 
+    /** Who reads the log after an incident asks first who stopped the mail. */
+    operated: (fields: { action: string; account?: string; reason?: string }) =>
+      logger.info(
+        { event: "operated", ...fields },
+        fields.account === undefined ? fields.action : `${fields.action}: account ${fields.account}`,
+      ),
     enqueued: (fields: { queued: number; rejected: number }) =>
       logger.info({ event: "enqueued", ...fields }, `enqueued ${fields.queued}, rejected ${fields.rejected}`),
     claimed: (fields: { count: number }) => logger.debug({ event: "claimed", ...fields }, `claimed ${fields.count}`),

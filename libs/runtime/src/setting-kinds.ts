@@ -189,6 +189,8 @@ export const replyMeanings = kind(
           meaning: v.picklist(["message", "recipient", "account", "throttle", "unknown"]),
         }),
         v.check(({ code, enhanced, text }) => [code, enhanced, text].some((condition) => condition !== undefined)),
+        // A reply of one class with an enhanced code of the other contradicts itself, and is not believed.
+        v.check(({ code, enhanced }) => !code || !enhanced || String(code)[0] === enhanced[0]),
       ),
     ),
   ),

@@ -70,8 +70,8 @@ export function createShutdown({ graceMs, log, clock }: Options): Shutdown {
     }
   };
 
-  process.on("SIGTERM", onSignal);
-  process.on("SIGINT", onSignal);
+  // SIGHUP: the terminal was closed.
+  for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) process.on(signal, onSignal);
   // Node brings unhandled rejections here too.
   process.on("uncaughtException", onUncaught);
 

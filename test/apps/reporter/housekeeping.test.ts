@@ -100,15 +100,16 @@ test("a reporter that stands by keeps no house", async (t) => {
 });
 
 test("mail that sees no attempt is told once, again after a while, and when it is over", async (t) => {
-  const { enqueue, tidy, clock, log, store } = await reporting(t);
+  const { enqueue, house, clock, log, store } = await reporting(t);
+  const { watchdog } = house();
   await enqueue("a", "b");
   const told = () => log.filter(({ event }) => event === "stalled" || event === "stall_over");
   await clock.advance(59_000);
-  await tidy();
+  await watchdog.look();
   assert.deepEqual(told(), []);
   for (const _ of [1, 2, 3]) {
     await clock.advance(2_000);
-    await tidy();
+    await watchdog.look();
   }
   assert.equal(told().length, 1);
   const { level, accounts, count, reason } = told()[0];
@@ -117,11 +118,11 @@ test("mail that sees no attempt is told once, again after a while, and when it i
     ["warn", ["account-1"], 1, "no dispatcher has a free slot or connection for it"],
   );
   await clock.advance(300_000);
-  await tidy();
+  await watchdog.look();
   assert.equal(told().length, 2);
   await store.accounts.hold("account-1", "maintenance", null, clock.now());
   await clock.advance(2_000);
-  await tidy();
+  await watchdog.look();
   assert.equal(told().at(-1).event, "stall_over");
 });
 

@@ -50,8 +50,8 @@ export const ALLOWANCES: Guard[] = [
   {
     guard: "connections: counted over all dispatchers",
     file: TURN,
-    code: "most - others));",
-    without: "most));",
+    code: "dispatchers)), most - others));",
+    without: "dispatchers)), most));",
     test: CLAIM_TEST,
     fails: "are shared evenly between dispatchers and never more than allowed",
   },
@@ -66,7 +66,7 @@ export const ALLOWANCES: Guard[] = [
   {
     guard: "hold: one probe at a time",
     file: TURN,
-    code: "queue.holdFailures > 0 ? 1 - queue.inFlight : Number.POSITIVE_INFINITY",
+    code: "queue.holdFailures > 0 ? Number(queue.probe === null) : Number.POSITIVE_INFINITY",
     without: "Number.POSITIVE_INFINITY",
     test: CLAIM_TEST,
     fails: "gives nothing until its time, then one probe, each a different message",
@@ -74,8 +74,8 @@ export const ALLOWANCES: Guard[] = [
   {
     guard: "hold: each probe is a different message",
     file: SETTLE,
-    code: "dueMs: untilMs + 1,",
-    without: "dueMs: 0,",
+    code: "const dueMs = Math.max(holdUntilMs + 1, tx.now.steadyMs + holdDelayMs(heldBefore + 1));",
+    without: "const dueMs = heldBefore;",
     test: CLAIM_TEST,
     fails: "gives nothing until its time, then one probe, each a different message",
   },
@@ -98,7 +98,7 @@ export const ALLOWANCES: Guard[] = [
   {
     guard: "throttle: one message at a time, however many are due",
     file: TURN,
-    code: "pace === null ? Number.POSITIVE_INFINITY : 1,",
+    code: "gapOf(queue, tx.now.steadyMs) > 0 ? 1 : Number.POSITIVE_INFINITY,",
     without: "Number.POSITIVE_INFINITY,",
     test: "test/libs/db/slowing.test.ts",
     fails: "a throttled account goes on one message at a time, a gap apart, over half the connections",

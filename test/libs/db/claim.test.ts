@@ -388,6 +388,43 @@ describe("a held account", () => {
     assert.equal((await claim()).length, 4);
   });
 
+  it("is tried though a message begun before the fault is still under way, and told so meanwhile", async () => {
+    await anAccount({ id: "a" });
+    await enqueue("a", 4);
+    const [slow, first] = await claim({ slots: 2 });
+    const { held } = await file.store.queue.settle(first!, fault, file.clock.now());
+    await file.clock.advance(held!.untilMs - file.clock.now().steadyMs);
+    const inFlight = new Map([[slow!.accountKey, 1]]);
+    const [probe, ...more] = await claim({ held: inFlight });
+    assert.deepEqual([more.length, probe !== undefined], [0, true]);
+    assert.equal((await claim({ held: inFlight })).length, 0, "one at a time");
+    const [waiting] = (
+      await file.store.messages.list({ status: "pending" }, null, 10, file.clock.now())
+    ).records.filter((one) => ![slow!.id, probe!.id].includes(one.id));
+    assert.equal(waiting?.waiting?.reason, "account held: 535 no; another message is out to try it");
+    assert.equal((await file.store.queue.settle(slow!, SENT, file.clock.now())).released, false, "it tells of before");
+    assert.equal((await file.store.queue.settle(probe!, SENT, file.clock.now())).released, true);
+  });
+
+  it("is tried later and later by a message of which it is said again and again, and by others meanwhile", async () => {
+    await anAccount({ id: "a" });
+    const [bad] = await enqueue("a", 1, { priority: 0 });
+    const waits: number[] = [];
+    for (let i = 0; i < 4; i++) {
+      const [one] = await claim();
+      assert.equal(one?.id, bad);
+      await file.store.queue.settle(one!, fault, file.clock.now());
+      const { deferredMs } = (await file.store.messages.get(bad!, file.clock.now()))!;
+      waits.push(Math.round((deferredMs! - file.clock.now().wallMs) / 1000));
+      await enqueue("a", 1);
+      await file.clock.advance(5_000);
+      const [good] = await claim();
+      assert.equal((await file.store.queue.settle(good!, SENT, file.clock.now())).released, true);
+      await file.clock.advance(waits.at(-1)! * 1000);
+    }
+    assert.deepEqual(waits, [5, 10, 20, 40]);
+  });
+
   it("keeps who had been accepted before the fault", async () => {
     await anAccount({ id: "a" });
     await enqueue("a", 1);
@@ -453,7 +490,7 @@ describe("a message whose dispatchers are lost", () => {
     const held = new Map([[1, 1]]);
     const request = { process: dispatcher, slots: 5, capacity: 10, bytes: 1e9, held, maxConnectionsPerAccount: 5 };
     const answer = await file.store.queue.claimDue(request, file.clock.now());
-    assert.deepEqual(answer, { kind: "claimed", claims: [], damaged: [], soloWaiting: true });
+    assert.deepEqual(answer, { kind: "claimed", claims: [], damaged: [], unread: [], soloWaiting: true });
     const alone = await claim();
     assert.deepEqual([idsOf(alone), alone[0]?.solo], [[killer], true]);
     await file.store.processes.strikeOff(dispatcher, 0, file.clock.now());
@@ -612,7 +649,7 @@ describe("settling", () => {
     ];
     const later = { kind: "deferred", class: "retry", reason: "retry: 451", untilMs, countsAttempt: true } as const;
     await settleAll(await claim(), { ...later, recipients: merged });
-    await file.store.messages.remove(["none"]);
+    await file.store.messages.remove(["none"], file.clock.now());
     await file.clock.advance(60_000);
     await file.store.housekeeping.expire(1e9, 1, file.clock.now());
     await file.store.accounts.remove("a", file.clock.now());

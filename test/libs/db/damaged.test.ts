@@ -51,11 +51,29 @@ for (const [name, sql, wanted] of SPOILED)
     assert.equal(await file.store.queue.ready(clock.now()), false, "nothing is claimed again and again");
   });
 
+test("a damaged message that had reached somebody counts as sent to those", async () => {
+  const { store, clock } = file;
+  const [id] = await file.enqueue(1);
+  const recipients = JSON.stringify([
+    { address: "one@example.org", outcome: "accepted" },
+    { address: "two@example.org", outcome: "waiting" },
+  ]);
+  spoil(`UPDATE messages SET recipients = '${recipients}' WHERE key = $id`, id!);
+  spoil("UPDATE payloads SET payload = '{' WHERE message = $id", id!);
+  await file.answer();
+  const record = await store.messages.get(id!, clock.now());
+  assert.equal(record?.status, "sent");
+  assert.deepEqual(
+    record?.recipients.map(({ outcome }) => outcome),
+    ["accepted", "refused"],
+  );
+});
+
 test("a damaged message whose dispatcher is lost is taken back like the others", async () => {
   const { store, clock } = file;
   const [, broken] = await file.enqueue(2);
   await file.claim();
   spoil("UPDATE messages SET recipients = '{}' WHERE key = $id", broken!);
   assert.equal(await store.processes.strikeOff(file.dispatcher, 0, clock.now()), true);
-  assert.equal((await store.messages.get(broken!, clock.now()))?.waiting?.reason, "its turn");
+  assert.equal((await store.messages.get(broken!, clock.now()))?.status, "pending");
 });

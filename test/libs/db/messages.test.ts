@@ -141,7 +141,7 @@ describe("remove", () => {
     await enqueue({ id: "flying" });
     const [flying] = await claim();
     await enqueue({ id: "waiting", contents: [Buffer.from("x")] });
-    assert.deepEqual(await file.store.messages.remove(["flying", "waiting", "never"]), {
+    assert.deepEqual(await file.store.messages.remove(["flying", "waiting", "never"], file.clock.now()), {
       removed: 1,
       notFound: ["never"],
       inFlight: ["flying"],
@@ -149,14 +149,14 @@ describe("remove", () => {
     assert.equal(await get("waiting"), null);
     assert.equal(await pending(), 1);
     await file.store.queue.settle(flying!, SENT, file.clock.now());
-    assert.deepEqual((await file.store.messages.remove(["flying"])).removed, 1);
+    assert.deepEqual((await file.store.messages.remove(["flying"], file.clock.now())).removed, 1);
     assert.equal((await file.store.service.counts(file.clock.now())).reportsWaiting, 0);
   });
 
   it("never lets a number be given again", async () => {
     await enqueue({ id: "x" });
     const before = await file.store.messages.newestKey();
-    await file.store.messages.remove(["x"]);
+    await file.store.messages.remove(["x"], file.clock.now());
     await enqueue({ id: "x" });
     assert.ok((await file.store.messages.newestKey()) > before);
   });

@@ -87,7 +87,7 @@ describe("reports", () => {
   it("carry a number that grows over deletes, re-submission, and a file restored from a backup", async () => {
     await attempt(SENT);
     const first = (await due())[0]!.seq;
-    await file.store.messages.remove(["x"]);
+    await file.store.messages.remove(["x"], file.clock.now());
     await file.store.messages.enqueue([aCheckedMessage({ id: "x", accountId: "a" })], file.clock.now());
     await attempt(SENT);
     const second = (await due())[0]!.seq;

@@ -71,6 +71,36 @@ test("many replies to what was under way together slow it once", async () => {
   assert.equal((await account()).slowed?.gapMs, 2000);
 });
 
+test("a burst of throttled and of sent messages slows it once, and only the probe ends its hold", async () => {
+  await file.enqueue(20);
+  const claims = await file.claim({ slots: 10 });
+  const settled = [];
+  for (const [i, one] of claims.entries()) settled.push(await file.settle(one, i % 2 === 0 ? THROTTLED : undefined));
+  assert.equal(settled.filter(({ held }) => held !== null).length, 1);
+  assert.equal(settled.filter(({ released }) => released).length, 0);
+  assert.equal((await account()).slowed?.gapMs, 2000);
+});
+
+test("an account without a number of its own shows no more connections than it had", async () => {
+  await file.store.accounts.put(
+    aCheckedAccount({ id: "a", maxConnections: null }),
+    { keepPassword: false },
+    file.clock.now(),
+  );
+  await file.enqueue(20);
+  await throttle();
+  await file.clock.advance(5 * 60_000);
+  assert.ok((await account()).slowed!.connections <= 8);
+});
+
+test("deleting messages long after does not bring it back", async () => {
+  const ids = await file.enqueue(20);
+  await throttle();
+  await file.clock.advance(3_600_000);
+  await file.store.messages.remove([ids.at(-1)!], file.clock.now());
+  assert.equal(await file.store.queue.ready(file.clock.now()), true);
+});
+
 test("a waiting message says so, and until when; another account does not wait", async () => {
   const ids = await file.enqueue(20);
   await throttle();

@@ -361,3 +361,36 @@ test("decide: long and many-lined replies are cut before they are kept", () => {
   assert.ok(JSON.stringify(decided).length < 3000);
   assert.match(decided.error, /^554 5\.6\.0 one two x+$/);
 });
+
+test("decide: a greeting that says too many connections slows the account, without its words", () => {
+  const reply = (code: number, response: string): Reply => ({
+    kind: "unreachable",
+    stage: "greeting",
+    reason: "does not greet as an SMTP server",
+    greeting: { code, response },
+  });
+  const slowed = outcome(reply(421, "4.7.0"));
+  assert.ok(slowed.kind === "held" && slowed.throttled);
+  assert.equal(slowed.reason, "does not greet as an SMTP server");
+  const held = outcome(reply(554, "5.7.1"));
+  assert.ok(held.kind === "held" && !held.throttled);
+});
+
+test("decide: the operator's rows count at every stage, for messages and recipients alike", () => {
+  const meaningOf = meanings([
+    { code: 554, text: "try later", meaning: "unknown" },
+    { code: 451, text: "virus", meaning: "message" },
+    { code: 450, text: "no such user", meaning: "recipient" },
+  ]);
+  assert.equal(outcome(refused("dot", 554, "try later"), {}, { meaningOf }).kind, "deferred");
+  assert.equal(outcome(refused("dot", 451, "a virus"), {}, { meaningOf }).kind, "error");
+  const gone: Recipient = { address: "a@b.c", outcome: "waiting", code: 450, response: "no such user" };
+  const decided = outcome(refused("rcpt", 450, "no such user", [gone]), {}, { meaningOf });
+  assert.equal(decided.kind, "error");
+});
+
+test("decide: an ambiguous end of a message that had reached somebody is told as ambiguous", () => {
+  const recipients = [took("a@b.c"), waiting("d@e.f")];
+  const decided = outcome({ kind: "ambiguous", reason: "cut" }, { recipients, onAmbiguous: "fail" });
+  assert.ok(decided.kind === "sent" && decided.ambiguous);
+});

@@ -287,6 +287,7 @@ test("values that cannot be meant are refused", () => {
     ["scheduler.rules", "{}"],
     ["scheduler.rules", "[1]"],
     ["delivery.reply_meanings", '[{"meaning":"account"}]'],
+    ["delivery.reply_meanings", '[{"code":450,"enhanced":"5.7.1","meaning":"account"}]'],
     ["delivery.reply_meanings", '[{"code":250,"meaning":"account"}]'],
     ["delivery.reply_meanings", '[{"code":550,"meaning":"mine"}]'],
     ["delivery.reply_meanings", '[{"code":550,"enhanced":"5.7","meaning":"account"}]'],

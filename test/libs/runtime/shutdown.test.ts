@@ -21,7 +21,7 @@ async function start(context: TestContext, closing: string, graceMs = 10_000) {
   return { lines, exited, said, signal: (signal: NodeJS.Signals) => child.kill(signal) };
 }
 
-for (const signal of ["SIGTERM", "SIGINT"] as const) {
+for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) {
   test(`${signal} stops, closes, and exits 0`, async (context) => {
     const child = await start(context, "well");
     child.signal(signal);

@@ -4,9 +4,9 @@ import type { Database } from "better-sqlite3";
 import type { AccountRecord, AccountStore } from "../store.ts";
 import type { Engine } from "./engine.ts";
 import { endWaiting } from "./finish.ts";
+import { release } from "./hold.ts";
 import { leftOf } from "./limits.ts";
 import { ensureQueue, findQueue, isHeld, loadQueue, type Queue } from "./queue-row.ts";
-import { release } from "./settle.ts";
 import { forgetPace, slowed } from "./slowing.ts";
 import { statement } from "./statement.ts";
 import { TENANT, type Tx } from "./tx.ts";
@@ -187,9 +187,8 @@ function toRecord(db: Database, queue: Queue, now: Instant): AccountRecord | nul
 function slowedOf(queue: Queue, now: Instant): AccountRecord["slowed"] {
   const pace = slowed(queue, now.steadyMs);
   if (pace === null) return null;
-  const { reason, gapMs, untilMs } = pace;
-  const most = queue.account?.maxConnections ?? pace.connections;
-  return { reason, gapMs, connections: Math.min(most, pace.connections), untilMs: toWallMs(untilMs, now) };
+  const { reason, gapMs, connections, untilMs } = pace;
+  return { reason, gapMs, connections, untilMs: toWallMs(untilMs, now) };
 }
 
 /** `held` also after a fault's hold has run out, until a probe has succeeded: one message at a time goes out meanwhile. */

@@ -161,6 +161,7 @@ function take(tx: Tx, turn: Turn, { key, recipientCount }: Candidate, process: n
   queue.claims += 1;
   queue.inFlight += 1;
   queue.inFlightRecipients += recipientCount;
+  if (queue.holdFailures > 0) queue.probe = key;
 
   const row = statement<MessageRow>(tx.db, MARKED).get(key)!;
   return {

@@ -19,7 +19,7 @@ const RESERVE_BYTES = 16 * 1024 * 1024;
 const RESERVE_SHARE = 0.1;
 /** A message takes its room twice: in the log, and in the file. */
 const COPIES = 2;
-/** A log smaller than so much of what is free cannot fill the disk before it is looked at again. */
+/** A log of at most this part of what is free can always be moved into the file. */
 const LOG_SHARE = 0.25;
 /** No log is larger; with more than that free there is nothing to look at. */
 const LARGEST_LOG_BYTES = 256 * 1024 * 1024;
@@ -36,7 +36,8 @@ export function createDisk(path: string): Disk {
       const { bavail, blocks, bsize } = statfsSync(folder);
       const freeBytes = bavail * bsize;
       const reserve = Math.min(RESERVE_BYTES, blocks * bsize * RESERVE_SHARE);
-      const wanted = logBytes() + COPIES * bytes + reserve;
+      // What the log holds may need as much in the file; a larger log has been moved there, see isTight.
+      const wanted = COPIES * bytes + reserve + freeBytes * LOG_SHARE;
       if (freeBytes >= wanted) return;
       throw new StorageUnavailable(
         `the disk of the database is nearly full: ${megabytes(freeBytes)} are free, ${megabytes(wanted)} are needed to go on safely`,

@@ -16,7 +16,8 @@ export function createEngine(db: Database, { restMs }: Pick<WriterOptions, "rest
   const disk = createDisk(db.name);
   const inPlace = stillInPlace(db.name);
   const checkpointIfTight = () => {
-    if (disk.isTight()) db.pragma("wal_checkpoint(PASSIVE)");
+    // And cut back, where nobody reads: otherwise it would count as large for ever.
+    if (disk.isTight()) db.pragma("wal_checkpoint(TRUNCATE)");
   };
   const writer = createWriter(db, { before: inPlace, after: checkpointIfTight, ...(restMs ? { restMs } : {}) });
   return { db, writer, disk, inPlace };

@@ -18,9 +18,18 @@ export function isCorrupt(error: unknown): boolean {
   return primaryCode(error) === "CORRUPT";
 }
 
+/** From a look at the file besides SQLite, as when its folder may not be entered any more. */
+function isOfFileSystem(error: unknown): boolean {
+  return error instanceof Error && "syscall" in error;
+}
+
 /** What a caller of the port may see: faults of storage by their two names, bugs as they are. */
 export function asStorageError(error: unknown): unknown {
   if (isBusy(error)) return new StorageBusy("the database file is locked by another program", { cause: error });
+  if (isOfFileSystem(error)) {
+    const { code, syscall } = error as NodeJS.ErrnoException;
+    return new StorageUnavailable(`the database file cannot be reached: ${code} (${syscall})`, { cause: error });
+  }
   const code = primaryCode(error);
   if (code === null || !UNAVAILABLE.includes(code)) return error;
   const { message, code: full } = error as { message: string; code: string };

@@ -20,7 +20,10 @@ const BY_KEY = (db: Database) => `${loadWhere(db)} WHERE m.key = ?`;
 const BY_ID = (db: Database) => `${loadWhere(db)} WHERE m.tenant_id = 'default' AND m.id = ?`;
 const HISTORY =
   "SELECT at_ms AS atMs, claim, outcome, code, response, until_ms AS untilMs FROM history WHERE message = ? ORDER BY claim";
-const ACTIVE = "SELECT active FROM service";
+const SERVICE = "SELECT active, (SELECT count(*) FROM processes WHERE kind = 'dispatcher') AS dispatchers FROM service";
+
+/** Of the whole service, why a message may wait. */
+type ServiceFacts = { active: boolean; dispatchers: number };
 
 type Scanned = Pick<MessageRow, "key" | "priority" | "state" | "dueMs" | "accountId">;
 type Loaded = MessageRow & { payload: string | null; envelope: string | null };
@@ -57,7 +60,7 @@ export function readMessage(
 ): (MessageRecord & { history: HistoryEntry[] }) | null {
   const row = statement<Loaded>(db, BY_ID).get(id);
   if (!row) return null;
-  const record = toRecord(row, loadQueue(db, row.queue), isActive(db), now);
+  const record = toRecord(row, loadQueue(db, row.queue), factsOf(db), now);
   return { ...record, history: statement<HistoryEntry>(db, HISTORY).all(row.key) };
 }
 
@@ -73,22 +76,23 @@ function statusOf(row: Pick<MessageRow, "state" | "dueMs">, now: Instant): Messa
 }
 
 function toRecords(db: Database, rows: Scanned[], now: Instant): MessageRecord[] {
-  const active = isActive(db);
+  const service = factsOf(db);
   const queues = new Map<number, Queue>();
   return rows.flatMap(({ key }) => {
     const row = statement<Loaded>(db, BY_KEY).get(key);
     if (!row) return []; // deleted since
     const queue = queues.get(row.queue) ?? loadQueue(db, row.queue);
     queues.set(row.queue, queue);
-    return toRecord(row, queue, active, now);
+    return toRecord(row, queue, service, now);
   });
 }
 
-function isActive(db: Database): boolean {
-  return statement<{ active: number | null }>(db, ACTIVE).get()?.active !== 0;
+function factsOf(db: Database): ServiceFacts {
+  const { active, dispatchers } = statement<{ active: number | null; dispatchers: number }>(db, SERVICE).get()!;
+  return { active: active !== 0, dispatchers };
 }
 
-function toRecord(row: Loaded, queue: Queue, active: boolean, now: Instant): MessageRecord {
+function toRecord(row: Loaded, queue: Queue, service: ServiceFacts, now: Instant): MessageRecord {
   return {
     id: row.id,
     status: statusOf(row, now),
@@ -96,7 +100,7 @@ function toRecord(row: Loaded, queue: Queue, active: boolean, now: Instant): Mes
     priority: row.priority as Priority,
     deferredMs: row.deferredMs,
     deferredReason: row.deferredReason,
-    waiting: waitingFor(row, queue, active, now),
+    waiting: waitingFor(row, queue, service, now),
     sentMs: row.sentMs,
     errorMs: row.errorMs,
     error: row.error,
@@ -112,14 +116,16 @@ function toRecord(row: Loaded, queue: Queue, active: boolean, now: Instant): Mes
 }
 
 /** Why a message has not gone out yet: the first thing that would have to change. */
-function waitingFor(row: MessageRow, queue: Queue, active: boolean, now: Instant): MessageRecord["waiting"] {
+function waitingFor(row: MessageRow, queue: Queue, service: ServiceFacts, now: Instant): MessageRecord["waiting"] {
   if (row.state === "sent" || row.state === "error") return null;
   if (row.state === "claimed") return { reason: "being sent", untilMs: null };
-  if (!active) return { reason: "suspended", untilMs: null };
+  if (!service.active) return { reason: "suspended", untilMs: null };
   const wall = (steadyMs: number | null) => (steadyMs === null ? null : toWallMs(steadyMs, now));
   if (isHeld(queue, now.steadyMs)) {
     return { reason: `account held: ${queue.holdReason}`, untilMs: wall(queue.holdUntilMs) };
   }
+  if (queue.probe !== null)
+    return { reason: `account held: ${queue.holdReason}; another message is out to try it`, untilMs: null };
   if (row.dueMs > now.steadyMs) return { reason: row.deferredReason ?? "scheduled", untilMs: wall(row.dueMs) };
   if (queue.limitedReason !== null && (queue.limitedUntilMs === null || queue.limitedUntilMs > now.steadyMs)) {
     return { reason: `account limited: ${queue.limitedReason}`, untilMs: wall(queue.limitedUntilMs) };
@@ -133,5 +139,5 @@ function waitingFor(row: MessageRow, queue: Queue, active: boolean, now: Instant
   if (row.state === "solo")
     return { reason: `sent alone next: ${row.lostClaims} dispatchers were lost sending it`, untilMs: null };
   if (!queue.account) return { reason: "missing account configuration", untilMs: null };
-  return { reason: "its turn", untilMs: null };
+  return { reason: service.dispatchers > 0 ? "its turn" : "no dispatcher is running", untilMs: null };
 }

@@ -53,10 +53,10 @@ export function messageStore({ db, writer, disk }: Engine): MessageStore {
       return answers;
     },
 
-    async remove(ids) {
+    async remove(ids, now) {
       const answer = { removed: 0, notFound: [] as string[], inFlight: [] as string[] };
       for (const some of slices(ids, MOST_MESSAGES)) {
-        const outcomes = await writer.write(NO_TIME, (tx) => some.map((id) => remove(tx, id)));
+        const outcomes = await writer.write(now, (tx) => some.map((id) => remove(tx, id)));
         outcomes.forEach((outcome, i) => {
           if (outcome === "removed") answer.removed += 1;
           else answer[outcome].push(some[i]!);

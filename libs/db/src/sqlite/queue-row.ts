@@ -2,7 +2,7 @@ import type { Account } from "@async-mail/domain/account";
 import type { Database } from "better-sqlite3";
 import { blockedBy } from "./limits.ts";
 import type { accounts, queues } from "./schema.ts";
-import { paceOf } from "./slowing.ts";
+import { gapOf } from "./slowing.ts";
 import { columnsOf, statement, updateOf } from "./statement.ts";
 import type { Tx } from "./tx.ts";
 
@@ -102,8 +102,8 @@ function opensAt(tx: Tx, queue: Queue): number | null {
 
   if (!queue.account) return null;
   if (queue.capacity !== null && queue.inFlight >= queue.capacity) return null;
-  if (queue.holdFailures > 0 && queue.inFlight > 0) return null; // one probe at a time
-  let open = queue.servedMs + (paceOf(queue, queue.capacity ?? AHEAD, tx.now.steadyMs)?.gapMs ?? 0);
+  if (queue.probe !== null) return null; // one at a time
+  let open = queue.servedMs + gapOf(queue, tx.now.steadyMs);
   if (queue.heldBy !== null) {
     if (queue.holdUntilMs === null) return null;
     open = Math.max(open, queue.holdUntilMs);

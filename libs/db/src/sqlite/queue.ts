@@ -1,20 +1,17 @@
 import { endOf } from "@async-mail/domain/decide";
-import type { Outcome } from "@async-mail/domain/outcome";
 import type { Instant } from "@async-mail/domain/time";
-import type { Claim, ClaimAnswer, QueueStore } from "../store.ts";
+import { type Claim, type ClaimAnswer, type QueueStore, StorageBusy, StorageUnavailable } from "../store.ts";
 import { anyReady, claimDue, loadClaim, nextReadyMs, type Taken } from "./claim.ts";
 import type { Engine } from "./engine.ts";
 import { isCorrupt } from "./errors.ts";
-import { DamagedRow } from "./message-row.ts";
+import { DamagedRow, knownRecipients } from "./message-row.ts";
 import { settle } from "./settle.ts";
 import { statement } from "./statement.ts";
 import { giveBackConnections } from "./turn.ts";
 
 const CONTENTS = "SELECT bytes FROM contents WHERE message = ? ORDER BY position";
 
-const NOT_BEGUN: Outcome = { kind: "given_back", reason: "its payload could not be read", mailFromSent: false };
-
-type Loaded = Pick<Extract<ClaimAnswer, { kind: "claimed" }>, "claims" | "damaged">;
+type Loaded = Pick<Extract<ClaimAnswer, { kind: "claimed" }>, "claims" | "damaged" | "unread">;
 
 export function queueStore({ db, writer }: Engine): QueueStore {
   async function load(taken: Taken[], now: Instant): Promise<Loaded> {
@@ -23,10 +20,10 @@ export function queueStore({ db, writer }: Engine): QueueStore {
       const claims = read.flatMap(({ claim }) => (typeof claim === "string" ? [] : [claim]));
       const damaged = read.flatMap(({ one, claim }) => (typeof claim === "string" ? [{ one, error: claim }] : []));
       if (damaged.length > 0) await endDamaged(damaged, now);
-      return { claims, damaged: damaged.map(({ one, error }) => ({ id: one.id, error })) };
+      return { claims, damaged: damaged.map(({ one, error }) => ({ id: one.id, error })), unread: [] };
     } catch (error) {
-      await writer.write(now, (tx) => taken.map((one) => settle(tx, one, NOT_BEGUN)));
-      throw error;
+      if (!(error instanceof StorageBusy || error instanceof StorageUnavailable)) throw error;
+      return { claims: [], damaged: [], unread: taken.map(({ outcomes: _, ...one }) => one) };
     }
   }
 
@@ -43,7 +40,11 @@ export function queueStore({ db, writer }: Engine): QueueStore {
   function endDamaged(damaged: { one: Taken; error: string }[], now: Instant) {
     return writer.write(now, (tx) =>
       damaged.map(({ one, error }) =>
-        settle(tx, one, endOf([], `the message in the database is damaged: ${error}`, false)),
+        settle(
+          tx,
+          one,
+          endOf(knownRecipients(one.outcomes, null), `the message in the database is damaged: ${error}`, false),
+        ),
       ),
     );
   }

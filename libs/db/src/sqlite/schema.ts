@@ -158,6 +158,8 @@ export const queues = sqliteTable(
     holdUntilMs: integer("hold_until_ms"),
     /** Faults in a row; while above 0 one message at a time is sent as a probe. */
     holdFailures: integer("hold_failures").notNull().default(0),
+    /** The message that is out to try a held account. */
+    probe: integer("probe"),
 
     /** Attempts ever ended, and their recipients: the running totals of `sends`. */
     sendsTotal: integer("sends_total").notNull().default(0),

@@ -13,6 +13,9 @@ import { stalled } from "./stalled.ts";
 import { statement } from "./statement.ts";
 import { NO_TIME } from "./writer.ts";
 
+/** Whoever asks whether the file can be written to wants to know soon, not when it can. */
+const CHECK_MS = 500;
+
 const PENDING = "SELECT coalesce(sum(pending), 0) FROM queues";
 const QUEUES = "SELECT key FROM queues ORDER BY key";
 const PROCESSES = "SELECT kind, count(*) AS count FROM processes GROUP BY kind";
@@ -47,9 +50,10 @@ export function serviceStore({ db, writer, inPlace, disk }: Engine): ServiceStor
     checkWritable: () =>
       writer.read(() => {
         inPlace();
-        disk.mustHold(0);
         checkWritable(db);
-      }),
+      }, CHECK_MS),
+
+    checkRoom: () => writer.read(() => disk.mustHold(0)),
 
     counts: (now) => writer.read(() => counts(db, now)),
 

@@ -5,6 +5,7 @@ import { toWallMs } from "@async-mail/domain/time";
 import type { Database } from "better-sqlite3";
 import type { ClaimRef, Settled } from "../store.ts";
 import { ended, finish } from "./finish.ts";
+import { beginHold, release, tellsOfNow } from "./hold.ts";
 import { countSend } from "./limits.ts";
 import type { MessageRow } from "./message-row.ts";
 import { isHeld, type Queue } from "./queue-row.ts";
@@ -34,6 +35,7 @@ const PUT_BACK =
   "UPDATE messages SET state = @state, process = NULL, lost_claims = @lostClaims, " +
   "first_attempt_ms = CASE WHEN attempts = 0 AND lost_claims = 0 AND deferred_reason IS NULL AND NOT @begun " +
   "THEN NULL ELSE first_attempt_ms END WHERE key = @key";
+const HELD_BEFORE = "SELECT count(*) FROM history WHERE message = ? AND outcome = 'held'";
 const REMEMBER =
   "INSERT INTO history (message, claim, at_ms, outcome, code, response, until_ms) VALUES (@message, @claim, @atMs, @outcome, @code, @response, @untilMs)";
 
@@ -43,11 +45,12 @@ export function settle(tx: Tx, ref: ClaimRef, outcome: Outcome): Settled {
   const row = statement<MessageRow>(tx.db, CLAIMED).get(ref.messageKey, ref.claim);
   if (!row) return { written: false, held: null, released: false };
   const queue = tx.queue(row.queue);
-  leaveFlight(queue, row);
+  const wasProbe = leaveFlight(queue, row);
   if (sawServer(outcome)) countSend(tx, queue, row.recipientCount);
   if (isDeleted(queue) && !isFinal(outcome)) {
     const known = "recipients" in outcome ? { ...row, recipients: JSON.stringify(outcome.recipients) } : row;
     finish(tx, row, queue, ended(tx, known, "account deleted", sawServer(outcome)));
+    remember(tx, row, "error", undefined, "account deleted", null);
     return { written: true, held: null, released: false };
   }
   switch (outcome.kind) {
@@ -60,12 +63,15 @@ export function settle(tx: Tx, ref: ClaimRef, outcome: Outcome): Settled {
       defer(tx, row, queue, outcome);
       break;
     case "held":
-      return { written: true, held: hold(tx, row, queue, outcome), released: false };
+      return { written: true, held: hold(tx, row, queue, outcome, wasProbe), released: false };
     case "given_back":
       putBack(tx, row, row.lostClaims, outcome.mailFromSent);
       return { written: true, held: null, released: false };
   }
-  return { written: true, held: null, released: sawServer(outcome) && endFaultHold(queue) };
+  // An attempt that reached the server about a message shows that the account works, if it was begun since the fault.
+  const works = queue.heldBy === "fault" && wasProbe && sawServer(outcome);
+  if (works) release(queue);
+  return { written: true, held: null, released: works };
 }
 
 function isFinal(outcome: Outcome): outcome is FinalOutcome {
@@ -87,9 +93,13 @@ function isDeleted(queue: Queue): boolean {
   return queue.account === null && queue.accountId !== DEFAULT_ACCOUNT_ID;
 }
 
-function leaveFlight(queue: Queue, row: MessageRow): void {
+/** Answers whether it was the one that tried a held account. */
+function leaveFlight(queue: Queue, row: MessageRow): boolean {
   queue.inFlight -= 1;
   queue.inFlightRecipients -= row.recipientCount;
+  const wasProbe = queue.probe === row.key;
+  if (wasProbe) queue.probe = null;
+  return wasProbe;
 }
 
 /** Whether MAIL FROM was said: then the server counts it, and so do the limits. */
@@ -123,38 +133,33 @@ function defer(tx: Tx, row: MessageRow, queue: Queue, outcome: Extract<Outcome, 
 }
 
 /** The account's fault: it is held (once, however many attempts met the same fault), and this message waits with it. */
-function hold(tx: Tx, row: MessageRow, queue: Queue, outcome: Held): Settled["held"] {
-  const alreadyHeld = isHeld(queue, tx.now.steadyMs);
-  if (!alreadyHeld) beginHold(tx, queue, outcome);
+function hold(tx: Tx, row: MessageRow, queue: Queue, outcome: Held, wasProbe: boolean): Settled["held"] {
+  const begins = !isHeld(queue, tx.now.steadyMs) && tellsOfNow(queue, wasProbe);
+  if (begins) beginHold(tx, queue, outcome.reason);
+  if (begins && outcome.throttled) slowDown(tx, queue, outcome.reason);
   const untilMs = queue.holdUntilMs ?? tx.now.steadyMs;
   if (outcome.end) {
     finish(tx, row, queue, outcome.end);
     remember(tx, row, outcome.end.kind, outcome.code, outcome.response ?? outcome.reason, null);
   } else putOffBehindHold(tx, row, queue, outcome, untilMs);
-  return alreadyHeld ? null : { reason: outcome.reason, untilMs, slowed: slowed(queue, tx.now.steadyMs) };
+  return begins ? { reason: outcome.reason, untilMs, slowed: slowed(queue, tx.now.steadyMs) } : null;
 }
 
-function beginHold(tx: Tx, queue: Queue, { reason, throttled }: Held): void {
-  queue.heldSinceMs ??= tx.now.steadyMs;
-  queue.holdFailures += 1;
-  queue.heldBy = "fault";
-  queue.holdReason = reason;
-  queue.holdUntilMs = tx.now.steadyMs + holdDelayMs(queue.holdFailures);
-  if (throttled) slowDown(tx, queue, reason);
-}
-
-function putOffBehindHold(tx: Tx, row: MessageRow, queue: Queue, outcome: Held, untilMs: number): void {
+function putOffBehindHold(tx: Tx, row: MessageRow, queue: Queue, outcome: Held, holdUntilMs: number): void {
+  // Due after the others, so that the next probe is a different message, and later each time: what the server says of
+  // the account may be about this message alone, and the others' success would have it try for ever.
+  const heldBefore = statement<number>(tx.db, HELD_BEFORE).pluck().get(row.key)!;
+  const dueMs = Math.max(holdUntilMs + 1, tx.now.steadyMs + holdDelayMs(heldBefore + 1));
   putOff(tx, row, {
     class: "held",
     reason: `held: ${outcome.reason}`,
-    // Due just after the others: the next probe is a different message.
-    dueMs: untilMs + 1,
+    dueMs,
     attempts: row.attempts,
     ...(outcome.recipients ? { recipients: outcome.recipients } : {}),
     response: outcome.response,
   });
   queue.deferred += 1;
-  remember(tx, row, "held", outcome.code, outcome.response ?? outcome.reason, toWallMs(untilMs, tx.now));
+  remember(tx, row, "held", outcome.code, outcome.response ?? outcome.reason, toWallMs(dueMs, tx.now));
 }
 
 function putOff(
@@ -186,22 +191,6 @@ function putOff(
     seq: tx.nextSeq(),
     reportMs,
   });
-}
-
-/** An attempt that reached the server about a message shows that the account works. */
-function endFaultHold(queue: Queue): boolean {
-  const held = queue.heldBy === "fault";
-  queue.holdFailures = 0;
-  if (held) release(queue);
-  return held;
-}
-
-export function release(queue: Queue): void {
-  queue.heldBy = null;
-  queue.holdReason = null;
-  queue.heldSinceMs = null;
-  queue.holdUntilMs = null;
-  queue.holdFailures = 0;
 }
 
 /**

@@ -13,10 +13,15 @@ export function paceOf(queue: Queue, most: number, steadyMs: number): Pace | nul
   return pace === null ? null : paceAt(pace, most, steadyMs);
 }
 
+/** The least time between two of its turns; 0: no pace. */
+export function gapOf(queue: Queue, steadyMs: number): number {
+  return paceOf(queue, 1, steadyMs)?.gapMs ?? 0;
+}
+
 /** As `paceOf`, with the server's words, and when it ends. */
 export function slowed(queue: Queue, steadyMs: number): (Pace & { reason: string; untilMs: number }) | null {
   const pace = written(queue);
-  const now = paceOf(queue, Number.MAX_SAFE_INTEGER, steadyMs);
+  const now = paceOf(queue, queue.account?.maxConnections ?? connectionsNow(queue), steadyMs);
   if (pace === null || now === null) return null;
   return { ...now, reason: queue.slowedReason ?? "", untilMs: paceEndsMs(pace) };
 }
@@ -24,7 +29,7 @@ export function slowed(queue: Queue, steadyMs: number): (Pace & { reason: string
 export function slowDown(tx: Tx, queue: Queue, reason: string): void {
   const facts = {
     sentInMinute: sentSince(tx.db, queue, tx.now.steadyMs - MINUTE_MS),
-    connections: Math.ceil((queue.capacity ?? AHEAD) / AHEAD),
+    connections: connectionsNow(queue),
   };
   const pace = slower(written(queue), facts, tx.now.steadyMs);
   queue.slowedReason = reason;
@@ -39,6 +44,11 @@ export function forgetPace(queue: Queue): void {
   queue.slowedGapMs = null;
   queue.slowedConnections = null;
   queue.slowedSinceMs = null;
+}
+
+/** As of its last claim; the configured number for accounts without their own is not in the file. */
+function connectionsNow({ capacity }: Queue): number {
+  return Math.ceil((capacity ?? AHEAD) / AHEAD);
 }
 
 function written(queue: Queue): Pace | null {

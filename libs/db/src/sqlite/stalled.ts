@@ -2,8 +2,9 @@ import { DEFAULT_ACCOUNT_ID } from "@async-mail/domain/account";
 import type { Instant } from "@async-mail/domain/time";
 import type { Database } from "better-sqlite3";
 import type { Stall } from "../store.ts";
-import { isHeld, loadQueue } from "./queue-row.ts";
+import { isHeld, loadQueue, type Queue } from "./queue-row.ts";
 import { loadService } from "./service-row.ts";
+import { gapOf } from "./slowing.ts";
 import { statement } from "./statement.ts";
 
 /**
@@ -34,7 +35,7 @@ export function stalled(db: Database, afterMs: number, now: Instant): Stall | nu
   const ready = statement<Waiting>(db, READY_SINCE).all(beforeMs, MOST);
   const solo = statement<Waiting & { queue: number }>(db, SOLO_SINCE)
     .all(beforeMs, MOST)
-    .filter(({ queue }) => !isHeld(loadQueue(db, queue), now.steadyMs));
+    .filter(({ queue }) => mayGo(loadQueue(db, queue), now.steadyMs));
   const all = [...missing, ...ready, ...solo];
   if (all.length === 0) return null;
   return {
@@ -42,6 +43,11 @@ export function stalled(db: Database, afterMs: number, now: Instant): Stall | nu
     oldestMs: now.steadyMs - Math.min(...all.map(({ sinceMs }) => sinceMs)),
     reason: reasonOf(db, missing.length === all.length),
   };
+}
+
+function mayGo(queue: Queue, steadyMs: number): boolean {
+  const limited = queue.limitedReason !== null && (queue.limitedUntilMs === null || queue.limitedUntilMs > steadyMs);
+  return !isHeld(queue, steadyMs) && queue.probe === null && !limited && gapOf(queue, steadyMs) === 0;
 }
 
 function reasonOf(db: Database, allMissing: boolean): string {

@@ -3,7 +3,7 @@ import type { Claim, ClaimRequest } from "../store.ts";
 import { type Candidate, longestDue, overLimit } from "./due-order.ts";
 import { blockedBy, roomFor } from "./limits.ts";
 import { AHEAD, isHeld, type Queue } from "./queue-row.ts";
-import { paceOf } from "./slowing.ts";
+import { gapOf, paceOf } from "./slowing.ts";
 import { statement } from "./statement.ts";
 import type { Tx } from "./tx.ts";
 
@@ -44,7 +44,6 @@ export function beginTurn(tx: Tx, queue: Queue, request: ClaimRequest): Turn {
     if (account.limitBehavior === "reject") rejectDue(tx, queue);
     return turn;
   }
-  const pace = paceOf(queue, Number.MAX_SAFE_INTEGER, tx.now.steadyMs);
   const most = connectionsOf(queue, request.maxConnectionsPerAccount, tx.now.steadyMs);
   queue.capacity = most * AHEAD;
   turn.share = connectionShare(tx, queue.key, request.process, most);
@@ -54,8 +53,8 @@ export function beginTurn(tx: Tx, queue: Queue, request: ClaimRequest): Turn {
     turn.share * AHEAD - (request.held.get(queue.key) ?? 0),
     queue.capacity - queue.inFlight,
     account.batchSize ?? Number.POSITIVE_INFINITY,
-    pace === null ? Number.POSITIVE_INFINITY : 1,
-    queue.holdFailures > 0 ? 1 - queue.inFlight : Number.POSITIVE_INFINITY,
+    gapOf(queue, tx.now.steadyMs) > 0 ? 1 : Number.POSITIVE_INFINITY,
+    queue.holdFailures > 0 ? Number(queue.probe === null) : Number.POSITIVE_INFINITY,
     request.slots,
   );
   return turn;
@@ -104,14 +103,15 @@ export function mayReserve(
   return mine > 0 || others < connectionsOf(queue, maxConnectionsPerAccount, steadyMs);
 }
 
-/** One connection at least, for a login without a message. */
+/** One connection more where there is one, for a login without a message. */
 export function reserveOne(tx: Tx, queue: Queue, { process, maxConnectionsPerAccount }: Reserving): Reserved {
   const key = { queue: queue.key, process };
-  const reserved = Math.max(1, statement<{ mine: number }>(tx.db, RESERVED).get(key)!.mine);
-  statement(tx.db, RESERVE).run({ ...key, reserved });
+  const { others, mine } = statement<{ others: number; mine: number }>(tx.db, RESERVED).get(key)!;
   const most = connectionsOf(queue, maxConnectionsPerAccount, tx.now.steadyMs);
-  const share = Math.max(1, connectionShare(tx, queue.key, process, most));
-  return { connectionShare: share, reservedConnections: reserved };
+  const reserved = Math.max(mine, Math.min(mine + 1, most - others));
+  if (reserved > mine) statement(tx.db, RESERVE).run({ ...key, reserved });
+  // Not its even part: what is not reserved may be taken by others meanwhile.
+  return { connectionShare: reserved, reservedConnections: reserved };
 }
 
 /** Never more than before: what is left is free for other dispatchers. */

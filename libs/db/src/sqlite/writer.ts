@@ -21,7 +21,7 @@ export type Writer = {
    */
   write<T>(now: Instant, work: (tx: Tx) => T): Promise<T>;
   /** Runs a read, again while the file is locked (a crash's recovery, a checkpoint's end). */
-  read<T>(work: () => T): Promise<T>;
+  read<T>(work: () => T, waitMs?: number): Promise<T>;
   busyRetries(): number;
   /** Resolves when nothing waits any more. */
   idle(): Promise<void>;
@@ -170,9 +170,9 @@ export function createWriter(
         });
         start();
       }),
-    async read(work) {
+    async read(work, waitMs = deadlineMs) {
       try {
-        return await untilUnlocked(performance.now(), work);
+        return await untilUnlocked(performance.now() - deadlineMs + waitMs, work);
       } catch (error) {
         throw asStorageError(error);
       }
