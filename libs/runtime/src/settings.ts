@@ -223,7 +223,7 @@ export const settings = {
     onAmbiguous: setting(
       oneOf({ retry: "retry", fail: "fail" }),
       "retry",
-      "What follows when the reply to DATA never came: send again, or give up.",
+      "What follows when the reply to DATA never came: send again, or give up. One whose dispatcher died is sent again in any case.",
     ),
     dataReplyTimeoutSeconds: setting(
       seconds(1, 86_400),
