@@ -11,12 +11,12 @@ import { assertNothingLost, assertRefusals, startPosting } from "./posting.ts";
 test("a disk that fills up and is freed: 503 meanwhile, nothing lost, nothing sent twice, all goes on", async (t) => {
   const disk = smallDisk(20);
   if (!disk) return t.skip("mounting is not permitted here");
+  t.after(disk.remove);
   const service = await startService({ env: { DB_PATH: join(disk.folder, "mail.db") } });
   await throughFault(t, service, {
     begin: () => disk.putBallast(0 - 16 * 1024),
     end: () => disk.removeBallast(),
   });
-  disk.remove();
 });
 
 test("a system that lets no file grow, and then does: 503 meanwhile, nothing lost, nothing sent twice", async (t) => {
