@@ -16,7 +16,7 @@ for (const share of [0, 0.15])
     const run = await startLimitedRun({
       account,
       messages: 200,
-      clock: machineClock({ speed: 10 }),
+      clock: machineClock({ speed: share > 0 ? 10 : 20 }),
       leaseSeconds: 15,
       ...kills,
     });
