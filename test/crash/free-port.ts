@@ -1,5 +1,5 @@
 import { createServer } from "node:net";
-import { chance } from "./random.ts";
+import { chance } from "../support/random.ts";
 
 /** Below those that the system gives to connections: an API that is started again must find it free. */
 export async function freePort(): Promise<number> {

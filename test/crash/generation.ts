@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { closeSync, openSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { ROOT } from "../support/processes.ts";
+import { COMPILE_CACHE } from "../support/programs.ts";
 
 export type ProcessKind = "api" | "dispatcher" | "reporter";
 
@@ -38,7 +39,7 @@ export function startGeneration(
   const log = openSync(file, "a");
   const child = spawn(process.execPath, [join(ROOT, `apps/${kind}/src/main.ts`)], {
     cwd: folder,
-    env,
+    env: { ...COMPILE_CACHE, ...env },
     stdio: ["ignore", log, log],
   });
   closeSync(log);

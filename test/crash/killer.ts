@@ -1,6 +1,6 @@
 import { setTimeout as pause } from "node:timers/promises";
+import { type Chance, chance } from "../support/random.ts";
 import type { Fleet, Slot } from "./fleet.ts";
-import { type Chance, chance } from "./random.ts";
 import { LEASE_MS } from "./settings.ts";
 
 /** A stop is shorter than half the lease, or longer than all of it. */

@@ -1,7 +1,7 @@
 import { setTimeout as pause } from "node:timers/promises";
+import { chance } from "../support/random.ts";
 import { type PostedMessage, randomMessage } from "./message.ts";
 import type { PostBook, PostEntry } from "./post-book.ts";
-import { chance } from "./random.ts";
 import { TOKEN } from "./settings.ts";
 
 export type Load = {

@@ -1,5 +1,5 @@
+import { type Chance, chance } from "../support/random.ts";
 import type { Kill } from "./killer.ts";
-import { type Chance, chance } from "./random.ts";
 
 /** What a server does where it is asked something: the usual, a reply of its own, breaking off, or nothing at all. */
 export type Act = "agree" | "cut" | "silence" | `${number} ${string}`;

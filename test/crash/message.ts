@@ -1,4 +1,4 @@
-import { chance } from "./random.ts";
+import { chance } from "../support/random.ts";
 
 /** A message as the load posts it. */
 export type PostedMessage = {

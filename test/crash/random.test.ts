@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import test from "node:test";
+import { chance } from "../support/random.ts";
 import { messagePlan, sessionPlan } from "./mail-faults.ts";
 import { randomMessage } from "./message.ts";
-import { chance } from "./random.ts";
 import { syncAnswer } from "./sync-answers.ts";
 
 test("a seed decides the same again, in whatever order it is asked", () => {

@@ -1,5 +1,5 @@
+import { type Chance, chance } from "../support/random.ts";
 import type { Kill } from "./killer.ts";
-import { type Chance, chance } from "./random.ts";
 
 /** What the client does with one call. */
 export type SyncAnswer = {

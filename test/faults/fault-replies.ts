@@ -1,5 +1,6 @@
 import type { Socket } from "node:net";
 import { setTimeout as pause } from "node:timers/promises";
+import { USUAL_REPLIES } from "../support/usual-replies.ts";
 import type { Answer, Fault, Moment, ServerScript, Step } from "./fault-case.ts";
 
 /** The mailbox in whose messages a server finds fault; it agrees to all others. */
@@ -89,10 +90,5 @@ const USUAL: Partial<Record<Step, string>> = {
   HELO: "250 fault.example.net",
   STARTTLS: "220 2.0.0 Go on",
   AUTH: "235 2.7.0 Welcome",
-  MAIL: "250 2.1.0 Ok",
-  RCPT: "250 2.1.5 Ok",
-  DATA: "354 Go on",
-  ".": "250 2.0.0 Taken",
-  RSET: "250 2.0.0 Ok",
-  QUIT: "221 2.0.0 Bye",
+  ...USUAL_REPLIES,
 };

@@ -11,6 +11,7 @@ import { assertNothingLost, assertRefusals, startPosting } from "./posting.ts";
 const disk = smallDisk(20);
 
 test("a disk that fills up and is freed: 503 meanwhile, nothing lost, nothing sent twice, all goes on", async (t) => {
+  // Only root may mount, and not in every container; the test below fails the writes without a mount.
   if (!disk) return t.skip("mounting is not permitted here");
   t.after(disk.remove);
   const service = await startService({ env: { DB_PATH: join(disk.folder, "mail.db") } });
@@ -22,9 +23,10 @@ test("a disk that fills up and is freed: 503 meanwhile, nothing lost, nothing se
 });
 
 test("a system that lets no file grow, and then does: 503 meanwhile, nothing lost, nothing sent twice", async (t) => {
-  if (disk) return t.skip("a real disk was full already");
+  // Only Linux has it: elsewhere nothing limits a process that already runs.
   if (!canLimitFiles()) return t.skip("prlimit is not here");
-  const service = await startService();
+  // /readyz says 503 when half a lease has passed without a write.
+  const service = await startService({ config: "[delivery]\nlease_seconds = 10\n" });
   const { api, dispatchers, reporter } = service.processes;
   const limit = (size: string) => {
     for (const { pid } of [api, ...dispatchers, reporter]) limitFiles(pid, size);

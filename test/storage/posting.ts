@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import type { TestContext } from "node:test";
+import { setTimeout as pause } from "node:timers/promises";
 import type { Answer } from "../support/api-client.ts";
 import { eventually } from "../support/eventually.ts";
 import { aMessage } from "../support/messages.ts";
@@ -84,8 +85,4 @@ export async function assertNothingLost(service: Service, { accepted, refused }:
 function sentReports({ client }: Service): string[] {
   const items = client.calls.flatMap((call) => call.body.delivery_report);
   return items.filter((one) => one.sent_ts !== null).map((one) => one.id);
-}
-
-function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import test from "node:test";
 import { eventually } from "../support/eventually.ts";
 import { machineClock } from "../support/machine-clock.ts";
+import { chance } from "../support/random.ts";
 import { mostInWindow } from "../support/seen-sends.ts";
 import { startLimitedRun } from "./limited-run.ts";
 
@@ -10,7 +11,7 @@ const DAY_MS = 86_400_000;
 
 for (const share of [0, 0.15])
   test(`four dispatchers never exceed 20 a minute${share > 0 ? ", though they are killed in the middle of it" : ""}`, async (t) => {
-    const random = numbersFrom(4711);
+    const random = chance("4711").next;
     const account = { limit_per_minute: 20, max_connections: 3 };
     const kills = share > 0 ? { kills: { share, random } } : {};
     const run = await startLimitedRun({
@@ -54,14 +55,3 @@ test("four dispatchers never exceed the recipients of a day, and go on when it i
   await run.seen(10, 60_000);
   await run.stop();
 });
-
-/** A sequence that looks like chance and is the same every time (mulberry32). */
-function numbersFrom(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}

@@ -14,7 +14,7 @@ import type { Verifications } from "./verify.ts";
 import { LOOK_MS, type Withholding } from "./withholding.ts";
 
 export type Dispatcher = {
-  store: Pick<Store, "queue" | "busyRetries">;
+  store: Pick<Store, "queue">;
   presence: Pick<Presence, "process" | "stands">;
   clock: Pick<Clock, "now">;
   log: Pick<Log, "claimed" | "damaged">;
@@ -57,7 +57,7 @@ export async function dispatchDue(dispatcher: Dispatcher): Promise<{ waitMs: num
 async function claimMore(dispatcher: Dispatcher): Promise<{ waitMs: number }> {
   const { store, presence, clock, metrics, composer, flight, settler, withholding, verifications, intervalMs } =
     dispatcher;
-  metrics.look(composer.queued(), store.busyRetries());
+  metrics.look(composer.queued());
   if (!presence.stands() || settler.stuck()) return { waitMs: Math.min(TROUBLE_MS, intervalMs) };
   if (flight.size() > 0) await withholding.look();
   // One after another: each may hand out connections that another is giving back.

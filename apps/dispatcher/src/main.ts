@@ -58,7 +58,7 @@ await seedScheduler(store, scheduler); // before the first claim: it may be conf
 const configured = defaultAccount(smtp);
 await store.accounts.configureDefault(configured, clock.now());
 const measured = createMetrics({ process: "dispatcher", version });
-const counted = dispatcherMetrics(measured);
+const counted = dispatcherMetrics(measured, () => store.busyRetries());
 const leaseMs = delivery.leaseSeconds * 1000;
 const presence = await keepPresence({
   processes: store.processes,

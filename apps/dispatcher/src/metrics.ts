@@ -14,7 +14,12 @@ const ACCOUNT_LABELS = 200;
 const REST = "_others";
 
 /** What sent, failed and waits the api tells: facts of the file are exported once. */
-export function dispatcherMetrics(metrics: Metrics) {
+export function dispatcherMetrics(metrics: Metrics, busyRetries: () => number) {
+  metrics.observedCounter(
+    "busy_retries_total",
+    "Times a transaction of this process waited for another's.",
+    busyRetries,
+  );
   const attempts = metrics.counter("attempts_total", "Attempts by what came of them.", ["account_id", "outcome"]);
   const partly = metrics.counter("partly_refused_total", "Messages sent that some recipients refused.", ["account_id"]);
   const wait = metrics.histogram("accept_to_sent_seconds", "From acceptance to the server's last yes.", WAIT_SECONDS);
@@ -22,9 +27,7 @@ export function dispatcherMetrics(metrics: Metrics) {
   const attachments = metrics.counter("attachments_total", "Attachments by source.", ["source", "outcome"]);
   const composing = metrics.histogram("compose_seconds", "From the queue of the threads to MIME.", COMPOSE_SECONDS);
   const queued = metrics.gauge("compose_queue", "Messages waiting for a thread of the pool.");
-  const busy = metrics.counter("busy_retries_total", "Times a transaction of this process waited for another's.");
   const accountLabel = boundedLabels(ACCOUNT_LABELS);
-  let busyBefore = 0;
 
   return {
     settled(claim: Claim, outcome: Outcome, wallMs: number): void {
@@ -40,11 +43,7 @@ export function dispatcherMetrics(metrics: Metrics) {
       for (const count of counts) attachments.inc(count);
     },
     /** What is only known by asking, asked in every pass. */
-    look(composeQueue: number, busyRetries: number): void {
-      queued.set(composeQueue);
-      busy.inc(busyRetries - busyBefore);
-      busyBefore = busyRetries;
-    },
+    look: (composeQueue: number) => queued.set(composeQueue),
   };
 }
 

@@ -30,16 +30,15 @@ export function createWatchdog({ store, clock, log, afterMs }: Options): Watchdo
       }
       const { accounts, oldestMs, reason } = stall;
       const what = JSON.stringify([accounts.length, reason]);
-      if (toldMs === null || what !== told || now.steadyMs - toldMs >= AGAIN_MS) {
-        toldMs = now.steadyMs;
-        told = what;
-        log.stalled({
-          accounts: accounts.slice(0, 10),
-          count: accounts.length,
-          seconds: Math.round(oldestMs / 1000),
-          reason,
-        });
-      }
+      if (toldMs !== null && what === told && now.steadyMs - toldMs < AGAIN_MS) return;
+      toldMs = now.steadyMs;
+      told = what;
+      log.stalled({
+        accounts: accounts.slice(0, 10),
+        count: accounts.length,
+        seconds: Math.round(oldestMs / 1000),
+        reason,
+      });
     },
   };
 }

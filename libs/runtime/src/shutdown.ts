@@ -29,8 +29,9 @@ function isOperatorsFault(error: unknown): error is Error {
 type Options = { graceMs: number; log: Log; clock: Pick<Clock, "monotonicMs"> };
 
 /**
- * Contract §1: SIGTERM or SIGINT stops; a second signal from 1 s after the first, or the grace running out, ends with 1.
- * So does an error that nobody caught: what it left half done is in the database, and others take it over.
+ * Contract §1: SIGTERM or SIGINT stops, and SIGHUP as they do; a second signal from 1 s after the first, or the grace
+ * running out, ends with 1. So does an error that nobody caught: what it left half done is in the database, and others
+ * take it over.
  */
 export function createShutdown({ graceMs, log, clock }: Options): Shutdown {
   const stopping = new AbortController();

@@ -47,7 +47,7 @@ export async function startBench(options: BenchOptions = {}) {
   let process = await store.processes.register({ kind: "dispatcher", pid: 1, host: "here", version: "0" }, clock.now());
   const presence = { process: () => process, stands: options.stands ?? (() => true) };
   const measured = createMetrics({ process: "dispatcher", version: "0" });
-  const metrics = dispatcherMetrics(measured);
+  const metrics = dispatcherMetrics(measured, () => store.busyRetries());
   const limits = { maxBytes: 5_000_000, maxMessageBytes: 8_000_000, timeoutMs: 5_000 };
   const composer = createComposer({ threads: 1, limits, onError: (error) => log.failed(error, { what: "composer" }) });
   const connecting = {

@@ -11,11 +11,14 @@ describe("labels", () => {
 });
 
 describe("what is only known by asking", () => {
-  it("is a gauge as it is, and a counter that grows by the difference", async () => {
+  it("is a gauge as it was last seen, and a counter as it stands at each scrape", async () => {
     const measured = createMetrics({ process: "dispatcher", version: "0" });
-    const { look } = dispatcherMetrics(measured);
-    look(3, 5);
-    look(1, 7);
+    let busyRetries = 5;
+    const { look } = dispatcherMetrics(measured, () => busyRetries);
+    look(3);
+    assert.match(await measured.registry.metrics(), /^asyncmail_busy_retries_total 5$/m);
+    look(1);
+    busyRetries = 7;
     const text = await measured.registry.metrics();
     assert.match(text, /^asyncmail_compose_queue 1$/m);
     assert.match(text, /^asyncmail_busy_retries_total 7$/m);

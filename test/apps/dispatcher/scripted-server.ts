@@ -1,5 +1,6 @@
 import { type AddressInfo, createServer, type Socket } from "node:net";
 import { createInterface } from "node:readline";
+import { USUAL_REPLIES } from "../../support/usual-replies.ts";
 
 /**
  * What a server says to a command, and to "connect"; undefined: nothing, for good. `cut` ends the connection instead.
@@ -61,10 +62,5 @@ export function agreeing(otherwise: Record<string, string | "cut" | "silence">):
 const USUAL: Record<string, string> = {
   connect: "220 test ESMTP",
   EHLO: "250-test\r\n250 8BITMIME",
-  MAIL: "250 2.1.0 Ok",
-  RCPT: "250 2.1.5 Ok",
-  DATA: "354 Go on",
-  ".": "250 2.0.0 Taken",
-  RSET: "250 2.0.0 Ok",
-  QUIT: "221 2.0.0 Bye",
+  ...USUAL_REPLIES,
 };
