@@ -8,8 +8,17 @@ const NAMED = /^([^"(),:;<>\\]*)<([^"(),:;<>\\]*)>$/;
 
 // Quoted string, comment, angle brackets, comma, plain text; whatever is left stands where it must not. The bounds
 // keep the engine's backtracking stack small; no entry may be as long as that.
-const TOKEN =
-  /"((?:[^"\\]|\\.){0,1000})"|\(((?:[^()\\]|\\.){0,1000})\)|<([^"(),:;<>\\]{0,1000})>|(,)|([^"(),:;<>\\]+)|(.)/gs;
+const TOKEN = new RegExp(
+  [
+    String.raw`"((?:[^"\\]|\\.){0,1000})"`,
+    String.raw`\(((?:[^()\\]|\\.){0,1000})\)`,
+    String.raw`<((?:"[^"\\<>]{0,300}"@)?[^"(),:;<>\\]{0,1000})>`,
+    "(,)",
+    String.raw`([^"(),:;<>\\]+)`,
+    "(.)",
+  ].join("|"),
+  "gs",
+);
 
 /**
  * Cuts a list as in a To header (RFC 5322 §3.4) at its commas; empty entries are skipped. Stricter than the obsolete
@@ -28,45 +37,41 @@ function bareEntries(text: string): AddressEntry[] {
   return addresses.filter((address) => address !== "").map((address) => ({ source: address, name: "", address }));
 }
 
-type Parts = { start: number; words: string; plain: string; comment: string; angle: string | null; quoted: boolean };
+/** `bare`: as it was written, a space for each comment. */
+type Parts = { start: number; words: string; bare: string; comment: string; angle: string | null };
 
 function noParts(start: number): Parts {
-  return { start, words: "", plain: "", comment: "", angle: null, quoted: false };
+  return { start, words: "", bare: "", comment: "", angle: null };
 }
 
 function cutByToken(list: string): Read<AddressEntry[]> {
   const entries: AddressEntry[] = [];
   let parts = noParts(0);
-  const finish = (end: number): string | null => {
+  const finish = (end: number) => {
     const source = list.slice(parts.start, end).trim();
-    if (parts.angle === null && parts.quoted)
-      return `${quote(source)} has quotes in its address, which are not supported`;
     if (source !== "") entries.push(toEntry(source, parts));
-    return null;
   };
   for (const token of list.matchAll(TOKEN)) {
     const [all, quoted, comment, angle, comma, plain] = token;
     if (comma !== undefined) {
-      const fault = finish(token.index);
-      if (fault !== null) return bad(fault);
+      finish(token.index);
       parts = noParts(token.index + 1);
       continue;
     }
     const afterAngle = parts.angle !== null && comment === undefined && all.trim() !== "";
     if (afterAngle || (quoted ?? comment ?? angle ?? plain) === undefined) return bad(misplaced(list, parts, all));
     if (angle !== undefined) parts.angle = angle.trim();
-    if (quoted !== undefined) parts.quoted = true;
+    parts.bare += comment === undefined ? all : " ";
     if (comment !== undefined) parts.comment += unescaped(comment);
-    if (plain !== undefined) parts.plain += plain;
     if (angle === undefined) parts.words += quoted === undefined ? all : unescaped(quoted);
   }
-  const fault = finish(list.length);
-  return fault === null ? good(entries) : bad(fault);
+  finish(list.length);
+  return good(entries);
 }
 
-function toEntry(source: string, { angle, words, plain, comment }: Parts): AddressEntry {
+function toEntry(source: string, { angle, words, bare, comment }: Parts): AddressEntry {
   const name = angle === null ? comment : words;
-  return { source, name: spaced(name), address: angle ?? plain.trim() };
+  return { source, name: spaced(name), address: angle ?? bare.trim() };
 }
 
 function spaced(name: string): string {
@@ -79,6 +84,9 @@ function unescaped(text: string): string {
 
 function misplaced(list: string, parts: Parts, mark: string): string {
   const source = list.slice(parts.start).trim();
+  if (mark === ":" && parts.bare.includes("@["))
+    return `${quote(source)} names a host by its number, a domain is wanted after the @`;
   if (mark === ":" && parts.angle === null) return `${quote(source)} is a group, name its members instead`;
-  return `${quote(source)} is not an address`;
+  const hint = mark === ";" ? ", separate addresses by commas" : "";
+  return `${quote(source)} is not an address${hint}`;
 }

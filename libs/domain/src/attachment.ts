@@ -1,6 +1,9 @@
 import { decodeBase64 } from "./base64.ts";
+import { safeFileName } from "./file-name.ts";
+import { readMediaType } from "./media-type.ts";
 import type { RawAttachment } from "./message-schema.ts";
-import { bad, good, oneLine, quote, type Read } from "./read.ts";
+import { bad, good, quote, type Read } from "./read.ts";
+import { readS3, type StoredS3 } from "./s3-object.ts";
 
 /** As posted, but for `content`, which is kept apart as bytes: its size stands here instead, in bytes. */
 export type StoredAttachment = {
@@ -9,17 +12,13 @@ export type StoredAttachment = {
   content_id?: string;
   size?: number;
   url?: string;
-  s3?: { bucket: string; key: string; version_id?: string };
+  s3?: StoredS3;
 };
 
 export type ReadAttachment = { stored: StoredAttachment; content: Uint8Array | null };
 
-const TOKEN = "[\\w!#$%&'*+.^`|~-]+";
-const PARAMETER = `;\\s*${TOKEN}=(?:${TOKEN}|"[\\x20\\x21\\x23-\\x5b\\x5d-\\x7e]*")`;
-/** RFC 2045 §5.1, with its parameters. */
-const MEDIA_TYPE = new RegExp(`^${TOKEN}/${TOKEN}(?:\\s*${PARAMETER})*\\s*;?$`);
-/** RFC 2392: an addr-spec between angle brackets; in practice any printable word. */
-const CONTENT_ID = /^[\x21-\x3b\x3d\x3f-\x7e]{1,500}$/;
+/** RFC 2392: an addr-spec between angle brackets; in practice any printable word that is no encoded one. */
+const CONTENT_ID = /^(?!.*=\?.*\?=)[\x21-\x3b\x3d\x3f-\x7e]{1,500}$/;
 const SOURCES = ["content", "url", "s3"] as const;
 
 /** One attachment, its inline content decoded. Contract §6. A fault begins with the field's name where it is one field's. */
@@ -41,20 +40,18 @@ export function readAttachment(raw: RawAttachment): Read<ReadAttachment> {
       ? good({ stored: { ...stored, url: raw.url }, content: null })
       : bad(".url: not an http or https address");
   }
-  const { bucket, key, version_id } = raw.s3!;
-  if (bucket === "" || key === "") return bad(`.s3.${bucket === "" ? "bucket" : "key"}: empty`);
-  return good({ stored: { ...stored, s3: { bucket, key, ...(version_id ? { version_id } : {}) } }, content: null });
+  const s3 = readS3(raw.s3!);
+  return s3.ok ? good({ stored: { ...stored, s3: s3.value }, content: null }) : bad(`.s3.${s3.fault}`);
 }
 
 function readDescription({ filename, content_type, content_id }: RawAttachment): Read<StoredAttachment> {
   const stored: StoredAttachment = {};
-  if (filename) stored.filename = oneLine(filename);
+  const name = safeFileName(filename ?? "");
+  if (name !== "") stored.filename = name;
   if (content_type) {
-    if (!MEDIA_TYPE.test(content_type.trim())) return bad(`.content_type: ${quote(content_type)} is not a media type`);
-    // RFC 2046 §5.1: its bytes would be read as parts, and what they are not made of would vanish.
-    if (/^multipart\//i.test(content_type.trim()))
-      return bad(`.content_type: ${quote(content_type)} is no type of one file`);
-    stored.content_type = content_type.trim();
+    const type = readMediaType(content_type);
+    if (!type.ok) return bad(`.content_type: ${type.fault}`);
+    stored.content_type = type.value;
   }
   if (content_id) {
     const bare = content_id.trim().replace(/^<(.*)>$/s, "$1");
@@ -72,10 +69,10 @@ function isHttpUrl(text: string): boolean {
 }
 
 /** The name under which it goes out: its own, else the last segment of where it is, else `attachment`. */
-export function attachmentName({ filename, url, s3 }: StoredAttachment): string {
-  if (filename) return filename;
-  const path = url === undefined ? (s3?.key ?? "") : decodedPath(url);
-  return oneLine(path.slice(path.lastIndexOf("/") + 1)) || "attachment";
+export function attachmentName({ filename = "", url, s3 }: StoredAttachment): string {
+  const given = safeFileName(filename);
+  if (given !== "") return given;
+  return safeFileName(url === undefined ? (s3?.key ?? "") : decodedPath(url)) || "attachment";
 }
 
 function decodedPath(url: string): string {

@@ -1,5 +1,7 @@
 import { type Mailbox, mailboxKey, parseMailbox, parseMailboxes } from "./address.ts";
 import { attachmentName, type StoredAttachment } from "./attachment.ts";
+import { unsubscribeHeaders } from "./list-unsubscribe.ts";
+import { isInvite, withCharset } from "./media-type.ts";
 import type { Payload } from "./payload.ts";
 import { bad, good, quote, type Read } from "./read.ts";
 
@@ -15,6 +17,8 @@ export type DraftAttachment = {
   contentType: string | null;
   /** Without angle brackets; null: not inline. */
   contentId: string | null;
+  /** An invitation: the last alternative of the body rather than a file beside it. At most one of a message. */
+  calendar: boolean;
   source: AttachmentSource;
 };
 
@@ -28,9 +32,10 @@ export type Draft = {
   /** MAIL FROM; empty: the null sender `<>`; null: the address of `from`. */
   returnPath: string | null;
   subject: string;
-  /** At least one of the two is there. */
+  /** At least one of the two is there. Each line break is CRLF. */
   text: string | null;
   html: string | null;
+  /** Beside those of the fields above. */
   headers: [name: string, value: string][];
   attachments: DraftAttachment[];
 };
@@ -67,8 +72,8 @@ export function readDraft(payload: Payload): Read<Draft> {
     returnPath: returnPath.value,
     subject: payload.subject,
     ...bodies.value,
-    headers: Object.entries(payload.headers ?? {}),
-    attachments: toDraftAttachments(payload.attachments ?? []),
+    headers: [...Object.entries(payload.headers ?? {}), ...unsubscribeHeaders(payload.list_unsubscribe ?? {})],
+    attachments: draftAttachments(payload),
   });
 }
 
@@ -100,16 +105,24 @@ function readBodies({ body = "", html, content_type = "plain" }: Payload): Read<
     .toLowerCase()
     .replace(/^text\//, "");
   if (type !== "plain" && type !== "html") return bad(`${quote(content_type)} is neither plain nor html`);
-  if (html !== undefined) return good({ text: body === "" ? null : body, html });
-  return good(type === "html" ? { text: null, html: body } : { text: body, html: null });
+  if (html !== undefined) return good({ text: body === "" ? null : asLines(body), html: asLines(html) });
+  return good(type === "html" ? { text: null, html: asLines(body) } : { text: asLines(body), html: null });
 }
 
-function toDraftAttachments(stored: StoredAttachment[]): DraftAttachment[] {
+/** A lone CR or LF is a line break too, and mail knows one kind only (RFC 2046 §4.1.1). */
+function asLines(text: string): string {
+  return text.replace(/\r\n|\r|\n/g, "\r\n");
+}
+
+/** The attachments of an accepted payload, in their order. */
+export function draftAttachments({ attachments = [] }: Payload): DraftAttachment[] {
   let contents = 0;
-  return stored.map((attachment) => ({
+  const invite = attachments.findIndex(({ content_type = "" }) => isInvite(content_type));
+  return attachments.map((attachment, index) => ({
     filename: attachmentName(attachment),
-    contentType: attachment.content_type ?? null,
+    contentType: attachment.content_type === undefined ? null : withCharset(attachment.content_type),
     contentId: attachment.content_id ?? null,
+    calendar: index === invite,
     source: sourceOf(attachment) ?? { kind: "content", index: contents++ },
   }));
 }

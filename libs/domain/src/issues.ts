@@ -1,4 +1,5 @@
 import type * as v from "valibot";
+import { quote } from "./read.ts";
 
 /** What is wrong with one field; `loc` is its path within the object that was parsed. `type` is FastAPI's word. */
 export type FieldIssue = { type: string; loc: (string | number)[]; msg: string };
@@ -32,5 +33,12 @@ export function pathOf(issue: v.BaseIssue<unknown>): (string | number)[] {
 
 /** `attachments[1].content`, as a person would write it. */
 export function pathText(path: readonly (string | number)[]): string {
-  return path.map((key, depth) => (typeof key === "number" ? `[${key}]` : depth === 0 ? key : `.${key}`)).join("");
+  return path
+    .map((key, depth) => (typeof key === "number" ? `[${key}]` : `${depth === 0 ? "" : "."}${nameText(key)}`))
+    .join("");
+}
+
+/** A client's own key may be anything. */
+function nameText(key: string): string {
+  return /^[\x21-\x7e]{1,100}$/.test(key) ? key : quote(key);
 }

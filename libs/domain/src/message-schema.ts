@@ -18,6 +18,20 @@ export const AttachmentSchema = v.object(
   "not an object",
 );
 
+export const ListUnsubscribeSchema = v.object(
+  {
+    url: v.nullish(v.pipe(text(), v.description("http or https."))),
+    mailto: v.nullish(v.pipe(text(), v.description("An address, or a mailto URI with a subject."))),
+    one_click: v.nullish(
+      v.pipe(
+        v.boolean("neither true nor false"),
+        v.description("Whether a POST to url is enough (RFC 8058). Absent: with an https url."),
+      ),
+    ),
+  },
+  "not an object",
+);
+
 /** One message of add-messages (contract §3.3) by its shape alone; what the values say is checked by parseMessage. */
 export const MessageSchema = v.object(
   {
@@ -37,6 +51,9 @@ export const MessageSchema = v.object(
     content_type: v.nullish(v.pipe(text(), v.description("Of body: plain (default) or html."))),
     headers: v.nullish(
       v.record(v.string(), v.nullable(v.union([v.string(), v.number()], "neither text nor a number")), "not an object"),
+    ),
+    list_unsubscribe: v.nullish(
+      v.pipe(ListUnsubscribeSchema, v.description("The headers List-Unsubscribe and List-Unsubscribe-Post.")),
     ),
     message_id: optionalText(),
     attachments: v.nullish(v.array(AttachmentSchema, "not a list")),
@@ -58,4 +75,5 @@ export type RawAttachment = v.InferOutput<typeof AttachmentSchema>;
 
 export const MESSAGE_FIELDS = Object.keys(MessageSchema.entries);
 export const ATTACHMENT_FIELDS = Object.keys(AttachmentSchema.entries);
+export const LIST_UNSUBSCRIBE_FIELDS = Object.keys(ListUnsubscribeSchema.entries);
 export const S3_FIELDS = ["bucket", "key", "version_id"];

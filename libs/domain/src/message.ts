@@ -1,16 +1,18 @@
 import * as v from "valibot";
 import type { OnAmbiguous } from "./account.ts";
 import { domainOf } from "./address.ts";
-import { type ReadAttachment, readAttachment } from "./attachment.ts";
+import { readAttachments } from "./attachments.ts";
 import { type Draft, readDraft, recipientsOf } from "./draft.ts";
+import { faultOfHeaderSize } from "./header-size.ts";
 import { readHeaders } from "./headers.ts";
 import { pathOf, pathText } from "./issues.ts";
+import { readListUnsubscribe } from "./list-unsubscribe.ts";
 import { readMessageId } from "./message-id.ts";
 import {
   ATTACHMENT_FIELDS,
+  LIST_UNSUBSCRIBE_FIELDS,
   MESSAGE_FIELDS,
   MessageSchema,
-  type RawAttachment,
   type RawMessage,
   S3_FIELDS,
 } from "./message-schema.ts";
@@ -55,6 +57,8 @@ export type ParseContext = {
   defaultPriority: Priority;
   /** A fresh Message-ID, angle brackets included. */
   newMessageId(domain: string): string;
+  /** The setting `s3.allow`: each `bucket` or `bucket/prefix`; empty: all. */
+  s3Allow: readonly string[];
 };
 
 export type ParseResult = { ok: true; message: Message; warnings: string[] } | { ok: false; rejection: Rejection };
@@ -88,7 +92,7 @@ const REQUIRED = ["id", "from", "to", "subject"] as const;
 function isMissing(field: (typeof REQUIRED)[number], value: unknown): boolean {
   if (isAbsent(value)) return true;
   if (field === "subject") return false;
-  if (Array.isArray(value)) return value.every((entry) => entry === null || isBlank(entry));
+  if (field === "to" && Array.isArray(value)) return value.every((entry) => entry === null || isBlank(entry));
   return isBlank(value);
 }
 
@@ -100,7 +104,8 @@ function readShape(raw: Record<string, unknown>): Read<RawMessage> {
   // To valibot a list is a record too.
   if (Array.isArray(raw.headers)) return bad("headers: not an object");
   const parsed = v.safeParse(MessageSchema, raw, { abortEarly: true });
-  if (parsed.success) return good(parsed.output);
+  // Valibot leaves names such as __proto__ out of a record.
+  if (parsed.success) return good({ ...parsed.output, headers: raw.headers as RawMessage["headers"] });
   const issue = parsed.issues[0];
   return bad(`${pathText(pathOf(issue))}: ${issue.received === "undefined" ? "missing" : issue.message}`);
 }
@@ -111,13 +116,22 @@ function readMessage(raw: RawMessage, context: ParseContext): Read<{ message: Me
   if (!id.ok) return id;
   const terms = readTerms(raw, context);
   if (!terms.ok) return terms;
-  const headers = named("headers", readHeaders(raw.headers ?? {}, Boolean(raw.reply_to?.length)));
+  const listUnsubscribe = raw.list_unsubscribe ? readListUnsubscribe(raw.list_unsubscribe) : good(null);
+  if (!listUnsubscribe.ok) return listUnsubscribe;
+  const own = { replyTo: Boolean(raw.reply_to?.length), listUnsubscribe: listUnsubscribe.value !== null };
+  const headers = readHeaders(raw.headers ?? {}, own);
   if (!headers.ok) return headers;
-  const attachments = readAttachments(raw.attachments ?? []);
+  const attachments = readAttachments(raw.attachments ?? [], context.s3Allow);
   if (!attachments.ok) return attachments;
-  const payload = toPayload(raw, headers.value.headers, attachments.value);
+  const payload = toPayload(raw, {
+    headers: headers.value.headers,
+    attachments: attachments.value,
+    listUnsubscribe: listUnsubscribe.value,
+  });
   const draft = readDraft(payload);
   if (!draft.ok) return draft;
+  const tooLarge = faultOfHeaderSize(payload, draft.value);
+  if (tooLarge !== null) return bad(`headers: ${tooLarge}`);
   const messageId = named("message_id", readOwnMessageId(raw.message_id, draft.value, context));
   if (!messageId.ok) return messageId;
   if (raw.message_id) payload.message_id = messageId.value;
@@ -163,16 +177,6 @@ function named<T>(field: string, read: Read<T>): Read<T> {
   return read.ok ? read : bad(`${field}: ${read.fault}`);
 }
 
-function readAttachments(raw: RawAttachment[]): Read<ReadAttachment[]> {
-  const attachments: ReadAttachment[] = [];
-  for (const [index, one] of raw.entries()) {
-    const read = readAttachment(one);
-    if (!read.ok) return bad(`attachments[${index}]${read.fault}`);
-    attachments.push(read.value);
-  }
-  return good(attachments);
-}
-
 function readOwnMessageId(text: string | null | undefined, draft: Draft, context: ParseContext): Read<string> {
   const domain = domainOf(draft.from.address);
   return text ? readMessageId(text, domain) : good(context.newMessageId(domain));
@@ -180,6 +184,9 @@ function readOwnMessageId(text: string | null | undefined, draft: Draft, context
 
 function unknownFieldsOf(raw: Record<string, unknown>): string[] {
   const warnings = unknownFields(raw, MESSAGE_FIELDS);
+  const { list_unsubscribe } = raw;
+  if (isObject(list_unsubscribe))
+    warnings.push(...unknownFields(list_unsubscribe, LIST_UNSUBSCRIBE_FIELDS, "list_unsubscribe."));
   const attachments = (raw.attachments ?? []) as Record<string, unknown>[];
   for (const [index, attachment] of attachments.entries()) {
     warnings.push(...unknownFields(attachment, ATTACHMENT_FIELDS, `attachments[${index}].`));

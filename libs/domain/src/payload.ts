@@ -1,5 +1,6 @@
 import type { OnAmbiguous } from "./account.ts";
 import type { ReadAttachment, StoredAttachment } from "./attachment.ts";
+import type { ListUnsubscribe } from "./list-unsubscribe.ts";
 import type { RawMessage } from "./message-schema.ts";
 import { oneLine } from "./read.ts";
 
@@ -18,6 +19,7 @@ export type Payload = {
   html?: string;
   content_type?: string;
   headers?: Record<string, string>;
+  list_unsubscribe?: ListUnsubscribe;
   message_id?: string;
   attachments?: StoredAttachment[];
   priority?: number;
@@ -26,8 +28,15 @@ export type Payload = {
   on_ambiguous?: OnAmbiguous;
 };
 
+/** The fields that were read one by one. */
+export type ReadFields = {
+  headers: Record<string, string>;
+  attachments: ReadAttachment[];
+  listUnsubscribe: ListUnsubscribe | null;
+};
+
 /** What is kept of a message: null and empty fields are as if they had not been sent. */
-export function toPayload(raw: RawMessage, headers: Record<string, string>, attachments: ReadAttachment[]): Payload {
+export function toPayload(raw: RawMessage, { headers, attachments, listUnsubscribe }: ReadFields): Payload {
   const payload: Payload = { id: raw.id, from: raw.from, to: raw.to, subject: oneLine(raw.subject) };
   if (raw.account_id) payload.account_id = raw.account_id;
   if (raw.cc?.length) payload.cc = raw.cc;
@@ -38,6 +47,7 @@ export function toPayload(raw: RawMessage, headers: Record<string, string>, atta
   if (raw.html) payload.html = raw.html;
   if (raw.content_type) payload.content_type = raw.content_type;
   if (raw.headers && Object.keys(headers).length > 0) payload.headers = headers;
+  if (listUnsubscribe !== null) payload.list_unsubscribe = listUnsubscribe;
   if (attachments.length > 0) payload.attachments = attachments.map(({ stored }) => stored);
   if (raw.deferred_ts) payload.deferred_ts = raw.deferred_ts;
   if (raw.expires_ts) payload.expires_ts = raw.expires_ts;

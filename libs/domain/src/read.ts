@@ -11,8 +11,12 @@ export function bad(fault: string): { ok: false; fault: string } {
 
 /** A value as an error may show it: quoted, escaped, and not longer than a line. */
 export function quote(text: string): string {
-  return JSON.stringify(text.length > 100 ? `${text.slice(0, 99)}…` : text);
+  const json = JSON.stringify(text.length > 100 ? `${text.slice(0, 99)}…` : text);
+  return json.replace(UNSEEN, (one) => `\\u${one.charCodeAt(0).toString(16).padStart(4, "0")}`);
 }
+
+/** What JSON leaves as it is, and a terminal or a log does not: controls, line ends and turns of direction. */
+const UNSEEN = /[\x7f-\x9f\u2028-\u202e\u2066-\u2069]/g;
 
 /** Line breaks and other control characters become spaces, so that nothing can begin a header line of its own. */
 export function oneLine(text: string): string {

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { mailboxKey, parseMailbox, parseMailboxes } from "@async-mail/domain/address";
+import { mailboxKey, needsSmtpUtf8, parseMailbox, parseMailboxes } from "@async-mail/domain/address";
+import { quote } from "@async-mail/domain/read";
 
 const ACCEPTED: [text: string | string[], mailboxes: [name: string, address: string][]][] = [
   ["a@b.c", [["", "a@b.c"]]],
@@ -50,6 +51,28 @@ const ACCEPTED: [text: string | string[], mailboxes: [name: string, address: str
   ["a@b.c (Ann, at work)", [["Ann, at work", "a@b.c"]]],
   ["a@bücher.de", [["", "a@xn--bcher-kva.de"]]],
   ["Café <a@中国.example>", [["Café", "a@xn--fiqs8s.example"]]],
+  ["a@中国。example", [["", "a@xn--fiqs8s.example"]]],
+  ["jörg.müller@bücher.de", [["", "jörg.müller@xn--bcher-kva.de"]]],
+  [
+    "用户+1@example.com, Δοκιμή <δοκιμή@παράδειγμα.example>",
+    [
+      ["", "用户+1@example.com"],
+      ["Δοκιμή", "δοκιμή@xn--hxajbheg2az3al.example"],
+    ],
+  ],
+  ["jo\u0308rg@x.de", [["", "jo\u0308rg@x.de"]]],
+  ['"john doe"@example.com', [["", '"john doe"@example.com']]],
+  ['John <"john doe"@example.com>', [["John", '"john doe"@example.com']]],
+  [
+    '"Doe, J" <"a,b;c:d (e) [f]"@x.y>, g@h.i',
+    [
+      ["Doe, J", '"a,b;c:d (e) [f]"@x.y'],
+      ["", "g@h.i"],
+    ],
+  ],
+  ['"john.doe"@example.com', [["", "john.doe@example.com"]]],
+  ['"john doe"@example.com (at work)', [["at work", '"john doe"@example.com']]],
+  [`${"x".repeat(80)}@example.com`, [["", `${"x".repeat(80)}@example.com`]]],
   ["", []],
   [" , ,", []],
   [[], []],
@@ -68,7 +91,8 @@ const REFUSED: [text: string, fault: string][] = [
   ["x y", '"x y" is not an address'],
   ["a@b.c, x y", '"x y" is not an address'],
   ["a@b.c d@e.f", '"a@b.c d@e.f" is not an address'],
-  ["a@b.c;d@e.f", '"a@b.c;d@e.f" is not an address'],
+  ["a@b.c;d@e.f", '"a@b.c;d@e.f" is not an address, separate addresses by commas'],
+  ["A <a@b.c>; B <d@e.f>", '"A <a@b.c>; B <d@e.f>" is not an address, separate addresses by commas'],
   ["<a@b.c> <d@e.f>", '"<a@b.c> <d@e.f>" is not an address'],
   ["<a@b.c> x", '"<a@b.c> x" is not an address'],
   ["Rossi, Mario <m@x.it>", '"Rossi" is not an address'],
@@ -79,19 +103,34 @@ const REFUSED: [text: string, fault: string][] = [
   [".a@c.d", '".a@c.d" is not an address'],
   ["a@b..c", '"a@b..c" is not an address'],
   ["a@-b.c", '"a@-b.c" is not an address'],
-  ["a@[192.0.2.1]", '"a@[192.0.2.1]" is not an address'],
+  ["a@[192.0.2.1]", '"a@[192.0.2.1]" names a host by its number, a domain is wanted after the @'],
+  ["a@[IPv6:::1]", '"a@[IPv6:::1]" names a host by its number, a domain is wanted after the @'],
+  ["a(x)b@c.d", '"a(x)b@c.d" is not an address'],
+  ["=?utf-8?Q?a=40evil.example=3E?=@b.c", '"=?utf-8?Q?a=40evil.example=3E?=@b.c" is not an address'],
   ["x@y@z.it", '"x@y@z.it" is not an address'],
   ["a @ b.c", '"a @ b.c" is not an address'],
   ["(((a@b.c", '"(((a@b.c" is not an address'],
   ['"unclosed, <a@b.c>', '"\\"unclosed, <a@b.c>" is not an address'],
-  ['"x@evil.com y"@z.it', '"\\"x@evil.com y\\"@z.it" has quotes in its address, which are not supported'],
+  ['"x@evil.com y"@z.it', '"\\"x@evil.com y\\"@z.it" has more in its quotes than is supported there'],
+  ['"a\\"b"@z.it', '"\\"a\\\\\\"b\\"@z.it" has more in its quotes than is supported there'],
+  ['<"a>b"@z.it>', '"<\\"a>b\\"@z.it>" is not an address'],
+  ['""@z.it', '"\\"\\"@z.it" has more in its quotes than is supported there'],
+  ['x "y"@z.it', '"x \\"y\\"@z.it" is not an address'],
   ["Friends: a@b.c, d@e.f;", '"Friends: a@b.c, d@e.f;" is a group, name its members instead'],
   ["undisclosed-recipients:;", '"undisclosed-recipients:;" is a group, name its members instead'],
-  ["ü@x.de", '"ü@x.de" has letters outside ASCII before the @, which are not supported'],
+  // Spaces, controls, turns of direction, what is not assigned, halves of a character; wide forms of marks.
+  ...["ü\u00a0x@y.z", "ü\u2028x@y.z", "ü\u202ex@y.z", "ü\u200b@y.z", "ü\u0378@y.z", "ü\ue000@y.z"].map(notAnAddress),
+  ...["ü\ud800@y.z", "ü＠evil.example@y.z", "ü，b@y.z", "ü…b@y.z", "ü＜b@y.z", ".ü@y.z", "ü b@y.z"].map(notAnAddress),
+  // Node's domainToASCII ends a host at these.
+  ...["a@bü/c", "a@bü?c", "a@bü#c", "a@bü%2ec", "a@bü\u202e.de", "a@bü＠c.de"].map(notAnAddress),
   ["a@b.c\r\nRCPT TO:<z@x>", '"a@b.c\\r\\nRCPT TO:<z@x>" holds a line break or another control character'],
   ["a@b.c\n", '"a@b.c\\n" holds a line break or another control character'],
   ["a\0@b.c", '"a\\u0000@b.c" holds a line break or another control character'],
 ];
+
+function notAnAddress(text: string): [string, string] {
+  return [text, `${quote(text)} is not an address`];
+}
 
 for (const [text, fault] of REFUSED) {
   test(`address: ${JSON.stringify(text)} is refused`, () => {
@@ -139,4 +178,19 @@ test("address: exactly one where one is wanted", () => {
 test("address: two spellings of a domain are one mailbox, two of a local part are not", () => {
   assert.equal(mailboxKey("a@B.C"), mailboxKey("a@b.c"));
   assert.notEqual(mailboxKey("A@b.c"), mailboxKey("a@b.c"));
+  assert.equal(mailboxKey("jo\u0308rg@b.c"), mailboxKey("j\u00f6rg@b.c"));
+});
+
+test("address: letters outside ASCII before the @ need SMTPUTF8, those after it do not", () => {
+  const parsed = parseMailboxes("a@b.c, ü@b.c, a@bücher.de");
+  assert.ok(parsed.ok);
+  assert.deepEqual(
+    parsed.value.map(({ address }) => needsSmtpUtf8(address)),
+    [false, true, false],
+  );
+});
+
+test("address: the longest path is counted in octets", () => {
+  assert.ok(parseMailboxes(`${"ü".repeat(120)}@x.y`).ok);
+  assert.equal(parseMailboxes(`${"ü".repeat(130)}@x.y`).ok, false);
 });

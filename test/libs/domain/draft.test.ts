@@ -86,6 +86,40 @@ test("draft: attachments have a name and know where their bytes are", () => {
   assert.equal(attachments[0]!.contentType, null);
 });
 
+test("draft: every line break is CRLF", () => {
+  const { text, html } = toDraft({ ...PAYLOAD, body: "a\rb\nc\r\nd\n\r\re", html: "<p>\n</p>\r" });
+  assert.equal(text, "a\r\nb\r\nc\r\nd\r\n\r\n\r\ne");
+  assert.equal(html, "<p>\r\n</p>\r\n");
+});
+
+test("draft: the first attachment that is a calendar entry with a method is an invitation", () => {
+  const attachments = [
+    { size: 1, content_type: "text/calendar" },
+    { size: 1, content_type: 'TEXT/Calendar; Method="REQUEST"; charset=us-ascii' },
+    { size: 1, content_type: "text/calendar; method=CANCEL" },
+    { size: 1, content_type: "text/plain; method=REQUEST" },
+  ];
+  const draft = toDraft({ ...PAYLOAD, attachments });
+  assert.deepEqual(
+    draft.attachments.map(({ calendar, contentType }) => [calendar, contentType]),
+    [
+      [false, "text/calendar; charset=utf-8"],
+      [true, 'TEXT/Calendar; Method="REQUEST"; charset=us-ascii'],
+      [false, "text/calendar; method=CANCEL; charset=utf-8"],
+      [false, "text/plain; method=REQUEST"],
+    ],
+  );
+});
+
+test("draft: list_unsubscribe becomes headers after the client's own", () => {
+  const { headers } = toDraft({ ...PAYLOAD, headers: { "X-A": "1" }, list_unsubscribe: { url: "https://x.y/u" } });
+  assert.deepEqual(headers, [
+    ["X-A", "1"],
+    ["List-Unsubscribe", "<https://x.y/u>"],
+    ["List-Unsubscribe-Post", "List-Unsubscribe=One-Click"],
+  ]);
+});
+
 test("draft: a payload that would have been refused is an error with field and fault", () => {
   assert.throws(() => toDraft({ ...PAYLOAD, to: "x y" }), /to: "x y" is not an address/);
 });

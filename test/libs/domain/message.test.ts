@@ -6,7 +6,12 @@ const NOW_MS = 1_800_000_000_000;
 const NOW = NOW_MS / 1000;
 const DAY = 86_400;
 
-const context: ParseContext = { now: NOW_MS, defaultPriority: 2, newMessageId: (domain) => `<new@${domain}>` };
+const context: ParseContext = {
+  now: NOW_MS,
+  defaultPriority: 2,
+  newMessageId: (domain) => `<new@${domain}>`,
+  s3Allow: [],
+};
 
 const POSTED = { id: "m1", from: "a@b.c", to: "d@e.f", subject: "Hello" };
 
@@ -127,8 +132,10 @@ test("message: a rejection carries the id when there is one", () => {
   assert.deepEqual(parseMessage({ id: 5 }, context), { ok: false, rejection: { id: null, reason: "missing from" } });
 });
 
-const INVALID: [fields: object, reason: string][] = [
+const INVALID: [fields: object, reason: string | RegExp][] = [
   [{ id: 7 }, "invalid id: not a string"],
+  [{ id: [] }, "invalid id: not a string"],
+  [{ from: [] }, "invalid from: not a string"],
   [{ id: "x".repeat(256) }, "invalid id: longer than 255 characters"],
   [{ id: "\ud800" }, "invalid id: not well-formed Unicode"],
   [{ id: ".." }, 'invalid id: ".." cannot be asked for in a URL'],
@@ -155,6 +162,33 @@ const INVALID: [fields: object, reason: string][] = [
   [{ headers: { "X-A": true } }, "invalid headers.X-A: neither text nor a number"],
   [{ headers: { "X A": "x" } }, 'invalid headers: "X A" is not a header name'],
   [{ headers: { "X-A:\r\nBcc": "x" } }, 'invalid headers: "X-A:\\r\\nBcc" is not a header name'],
+  [{ headers: { "X\r\nA": true } }, 'invalid headers."X\\r\\nA": neither text nor a number'],
+  [{ headers: JSON.parse('{"__proto__":{}}') }, "invalid headers.__proto__: neither text nor a number"],
+  [{ headers: { Sender: "x y" } }, 'invalid headers.Sender: "x y" is not an address'],
+  [{ headers: { Sender: "a@b.c, d@e.f" } }, 'invalid headers.Sender: "a@b.c, d@e.f" is more than one address'],
+  [{ headers: { "reply-to": "x y" } }, 'invalid headers.reply-to: "x y" is not an address'],
+  [{ headers: { References: "<ü@b>" } }, 'invalid headers.References: "<ü@b>" is not ASCII'],
+  [{ headers: { "List-Help": "<ü>" } }, 'invalid headers.List-Help: "<ü>" is not ASCII'],
+  [{ headers: { "In-Reply-To": "<a@b>", "in-reply-to": "<c@d>" } }, "invalid headers.in-reply-to: given twice"],
+  [
+    { headers: { "X-A": "x".repeat(994) } },
+    "invalid headers.X-A: a word of 994 characters, a line of mail takes 998 with the name and breaks at spaces only",
+  ],
+  [{ headers: manyHeaders(201, "x") }, "invalid headers: 201 of them, at most 200 are taken"],
+  [
+    { headers: manyHeaders(100, "word ".repeat(200)) },
+    "invalid headers: 103330 octets with addresses and subject, at most 65536 are taken",
+  ],
+  [
+    { subject: "ü".repeat(30_000) },
+    /^invalid headers: \d+ octets with addresses and subject, at most 65536 are taken$/,
+  ],
+  [{ to: Array(3000).fill("recipient@example.org") }, /^invalid headers: \d+ octets with addresses and subject/],
+  [{ message_id: "=?utf-8?Q?=0D=0A?=@b" }, 'invalid message_id: "=?utf-8?Q?=0D=0A?=@b" holds an encoded word'],
+  [{ list_unsubscribe: "https://x.y" }, "invalid list_unsubscribe: not an object"],
+  [{ list_unsubscribe: { url: 7 } }, "invalid list_unsubscribe.url: not a string"],
+  [{ list_unsubscribe: { one_click: "yes" } }, "invalid list_unsubscribe.one_click: neither true nor false"],
+  [{ list_unsubscribe: {} }, "invalid list_unsubscribe has neither url nor mailto"],
   [{ headers: { "": "x" } }, 'invalid headers: "" is not a header name'],
   [{ message_id: "a b@c" }, 'invalid message_id: "a b@c" is not one line of printable ASCII'],
   [
@@ -201,6 +235,21 @@ const INVALID: [fields: object, reason: string][] = [
     { attachments: [{ content: "YQ", content_id: "a b" }] },
     'invalid attachments[0].content_id: "a b" is not one word of printable ASCII',
   ],
+  [
+    { attachments: [{ content: "YQ", content_id: "a=?utf-8?Q?b?=" }] },
+    'invalid attachments[0].content_id: "a=?utf-8?Q?b?=" is not one word of printable ASCII',
+  ],
+  [
+    {
+      attachments: [{ content: "YQ", content_id: "logo" }, { content: "YQ" }, { content: "YQ", content_id: "<logo>" }],
+    },
+    'invalid attachments[2].content_id: "logo" is that of attachments[0] too',
+  ],
+  [
+    { attachments: [{ content: "YQ", content_type: 'application/pdf; name="x.pdf"' }] },
+    'invalid attachments[0].content_type: "application/pdf; name=\\"x.pdf\\"" has a name, give it as filename',
+  ],
+  [{ attachments: Array(101).fill({ content: "YQ" }) }, "invalid attachments: 101 of them, at most 100 are taken"],
   [{ attachments: [{ url: "ftp://x/y" }] }, "invalid attachments[0].url: not an http or https address"],
   [{ attachments: [{ url: "x.pdf" }] }, "invalid attachments[0].url: not an http or https address"],
   [{ attachments: [{ s3: { bucket: "b" } }] }, "invalid attachments[0].s3.key: missing"],
@@ -208,7 +257,14 @@ const INVALID: [fields: object, reason: string][] = [
 ];
 
 for (const [fields, text] of INVALID) {
-  test(`message: ${text}`, () => assert.equal(reason(fields), text));
+  test(`message: ${text}`, () => {
+    if (typeof text === "string") assert.equal(reason(fields), text);
+    else assert.match(reason(fields), text);
+  });
+}
+
+function manyHeaders(count: number, value: string): Record<string, string> {
+  return Object.fromEntries(Array.from({ length: count }, (_, index) => [`X-${index}`, value]));
 }
 
 test("message: ids of 255 characters are accepted, however many bytes they have", () => {
@@ -247,6 +303,36 @@ test("message: headers that the service owns are ignored, with a warning", () =>
   }
 });
 
+test("message: names that mean something to JavaScript are headers like others, and so are two that differ in case", () => {
+  const headers = JSON.parse('{"__proto__":"p","constructor":"c","prototype":"q","X-A":"1","x-a":"2","X-Blank":"  "}');
+  const kept = JSON.stringify(accepted({ headers }).payload.headers);
+  assert.equal(kept, '{"__proto__":"p","constructor":"c","prototype":"q","X-A":"1","x-a":"2"}');
+});
+
+test("message: a header that would show hidden recipients is left out", () => {
+  const { payload, warnings } = accepted({ headers: { "Resent-Bcc": "x@y.z" } });
+  assert.equal(payload.headers, undefined);
+  assert.deepEqual(warnings, ["headers.Resent-Bcc ignored: it would show whom it is to hide"]);
+});
+
+test("message: list_unsubscribe is kept as it was given, and its headers make way for it", () => {
+  const list_unsubscribe = { url: "https://x.y/u", mailto: "u@x.y", one_click: null, oneclick: true };
+  const headers = { "List-Unsubscribe": "<https://other>", "list-unsubscribe-post": "x", "List-Id": "<x.y>" };
+  const { payload, warnings } = accepted({ list_unsubscribe, headers });
+  assert.deepEqual(payload.list_unsubscribe, { url: "https://x.y/u", mailto: "mailto:u@x.y" });
+  assert.deepEqual(payload.headers, { "List-Id": "<x.y>" });
+  assert.deepEqual(warnings, [
+    'unknown field "list_unsubscribe.oneclick", did you mean "list_unsubscribe.one_click"?',
+    "headers.List-Unsubscribe ignored: list_unsubscribe is given",
+    "headers.list-unsubscribe-post ignored: list_unsubscribe is given",
+  ]);
+});
+
+test("message: a file name is kept as it will be shown", () => {
+  const { payload } = accepted({ attachments: [{ content: "YQ", filename: "..\\..\\x.pdf\r\n" }] });
+  assert.equal(payload.attachments?.[0]?.filename, "x.pdf");
+});
+
 test("message: a Reply-To header gives way to reply_to", () => {
   assert.deepEqual(accepted({ headers: { "Reply-To": "x@y.z" } }).payload.headers, { "Reply-To": "x@y.z" });
   const { payload, warnings } = accepted({ headers: { "Reply-To": "x@y.z" }, reply_to: "r@b.c" });
@@ -255,7 +341,7 @@ test("message: a Reply-To header gives way to reply_to", () => {
 });
 
 test("message: unknown fields are named, with a guess where one is near", () => {
-  const attachments = [{ content: "YQ", filname: "x" }, { s3: { bucket: "b", key: "k", version: "1" } }];
+  const attachments = [{ content: "YQ", filname: "x" }, { s3: { bucket: "docs", key: "k", version: "1" } }];
   assert.deepEqual(accepted({ replyTo: "x", colour: 1, attachments }).warnings, [
     'unknown field "replyTo", did you mean "reply_to"?',
     'unknown field "colour"',
