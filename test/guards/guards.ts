@@ -1,9 +1,19 @@
 import type { Guard } from "./guard.ts";
 import { ALLOWANCES } from "./rows/allowances.ts";
 import { CLAIMS } from "./rows/claims.ts";
+import { FETCHING } from "./rows/fetching.ts";
 import { REPORTING } from "./rows/reports.ts";
+import { S3 } from "./rows/s3.ts";
 import { SENDS } from "./rows/sending.ts";
 import { STORAGE } from "./rows/storage.ts";
 
 /** Every promise that one line keeps: without that line, the test that it names fails (`npm run test:guards`). */
-export const GUARDS: readonly Guard[] = [...CLAIMS, ...ALLOWANCES, ...SENDS, ...REPORTING, ...STORAGE];
+export const GUARDS: readonly Guard[] = [
+  ...CLAIMS,
+  ...ALLOWANCES,
+  ...SENDS,
+  ...FETCHING,
+  ...S3,
+  ...REPORTING,
+  ...STORAGE,
+];

@@ -1,33 +1,32 @@
+import { randomBytes } from "node:crypto";
+import { needsSmtpUtf8 } from "@async-mail/domain/address";
 import { type Draft, type DraftAttachment, toDraft } from "@async-mail/domain/draft";
+import { headerText } from "@async-mail/domain/header-text";
 import type { Payload } from "@async-mail/domain/message";
 import { toDate } from "@async-mail/runtime/clock";
 import MailComposer, { type MailComposerAttachment } from "nodemailer/lib/mail-composer";
 import { move, transferableSymbol, valueSymbol } from "piscina";
-import { type AttachmentLimits, type Fetched, fetchAttachment } from "./attachments.ts";
+import { isMessage } from "./attachments/message-lines.ts";
+import type { Hole } from "./composed.ts";
 
-export type ComposeLimits = AttachmentLimits & {
-  /** Of the whole message, as it leaves. */
-  maxMessageBytes: number;
-};
+/** How an attachment's bytes leave: base64, or, of a text that is lines of ASCII already, as they are. */
+export type AttachedAs = "base64" | "7bit";
 
-/** All that a message is made of. */
+/** All that a message is made of, but for the bytes of its attachments. */
 export type ComposeTask = {
   payload: Payload;
   /** With angle brackets. */
   messageId: string;
   /** Wall ms. */
   dateMs: number;
-  contents: Uint8Array[];
-  limits: ComposeLimits;
+  /** One for each attachment. */
+  attachedAs: AttachedAs[];
 };
 
-export type AttachmentCount = { source: DraftAttachment["source"]["kind"]; outcome: "fetched" | "failed" };
-
-/** A value in either case: errors lose what they carry between threads. */
-export type ComposeAnswer = (
-  | { ok: true; sender: string; raw: Uint8Array }
-  | { ok: false; permanent: boolean; reason: string }
-) & { attachments: AttachmentCount[] };
+/** A value in either case: errors lose what they carry between threads. `text` has a hole where an attachment belongs. */
+export type ComposeAnswer =
+  | { ok: true; sender: string; text: Uint8Array; holes: Hole[]; smtpUtf8: string | null }
+  | { ok: false; permanent: boolean; reason: string };
 
 /** Messages as MIME: what the pool's threads run. Several at a time, since each crossing to a thread has its price. */
 export default async function compose(tasks: ComposeTask[]): Promise<unknown> {
@@ -38,56 +37,73 @@ async function composeSafely(task: ComposeTask): Promise<ComposeAnswer> {
   try {
     return await composed(task);
   } catch (error) {
-    return { ok: false, permanent: true, reason: `no mail could be made of it: ${error}`, attachments: [] };
+    return { ok: false, permanent: true, reason: `no mail could be made of it: ${error}` };
   }
 }
 
 async function composed(task: ComposeTask): Promise<ComposeAnswer> {
   const draft = toDraft(task.payload);
-  const fetched = await Promise.all(draft.attachments.map((one) => fetchAttachment(one, task.contents, task.limits)));
-  const attachments = draft.attachments.map(({ source }, index) => countOf(source.kind, fetched[index]));
-  const failed = worstOf(fetched);
-  if (failed !== undefined) return { ...failed, attachments };
-  const raw = await build(
-    draft,
-    task,
-    fetched.map((one) => (one.ok ? one.bytes : new Uint8Array())),
+  const marks = draft.attachments.map(() => randomBytes(MARK_BYTES));
+  const headers = headerText(draft);
+  const marked = Buffer.concat([Buffer.from(headers), await build(draft, task, marks)]);
+  const { text, holes } = cutAt(
+    marked,
+    draft.attachments.map((_, index) => written(marks[index]!, task.attachedAs[index]!)),
   );
-  if (raw.length > task.limits.maxMessageBytes) return { ...tooLarge(raw.length, task.limits), attachments };
-  return { ok: true, sender: draft.returnPath ?? draft.from.address, raw, attachments };
+  return {
+    ok: true,
+    sender: draft.returnPath ?? draft.from.address,
+    text,
+    holes,
+    smtpUtf8: beyondAscii(draft, headers),
+  };
 }
 
-function countOf(source: AttachmentCount["source"], fetched: Fetched | undefined): AttachmentCount {
-  return { source, outcome: fetched?.ok ? "fetched" : "failed" };
+/** RFC 6531: such an address may only go to a server that says it can take it. */
+function beyondAscii(draft: Draft, headers: string): string | null {
+  const { from, to, cc, bcc, replyTo, returnPath } = draft;
+  const addresses = [from, ...to, ...cc, ...bcc, ...replyTo].map(({ address }) => address);
+  return [returnPath ?? "", ...addresses].find(needsSmtpUtf8) ?? (needsSmtpUtf8(headers) ? "in the headers" : null);
 }
 
-/** What can never succeed decides over what might. */
-function worstOf(fetched: Fetched[]): Extract<Fetched, { ok: false }> | undefined {
-  const failed = fetched.filter((one) => !one.ok);
-  return failed.find((one) => one.permanent) ?? failed[0];
+/** Nobody guesses them, so that no text of a client's can hold one; one line as base64. */
+const MARK_BYTES = 48;
+
+/** A mark as it stands in the text. */
+function written(mark: Buffer, attachedAs: AttachedAs): string {
+  return attachedAs === "7bit" ? mark.toString("hex") : mark.toString("base64");
 }
 
-function tooLarge(bytes: number, { maxMessageBytes }: ComposeLimits) {
-  const reason = `message too large: ${bytes} bytes, attachments.max_message_bytes allows at most ${maxMessageBytes}`;
-  return { ok: false, permanent: true, reason } as const;
+/** Takes the marks out; where they stood are the holes, from the first to the last. */
+function cutAt(marked: Buffer, marks: string[]): { text: Uint8Array; holes: Hole[] } {
+  const found = marks.map((mark, attachment) => ({ mark, attachment, at: marked.indexOf(mark, 0, "latin1") }));
+  const missing = found.find(({ at }) => at === -1);
+  if (missing !== undefined) throw new Error(`attachments[${missing.attachment}] has no place in the message`);
+  found.sort((a, b) => a.at - b.at);
+  const holes: Hole[] = [];
+  const pieces: Buffer[] = [];
+  let from = 0;
+  let length = 0;
+  for (const { mark, attachment, at } of found) {
+    length += at - from;
+    pieces.push(marked.subarray(from, at));
+    holes.push({ at: length, attachment });
+    from = at + mark.length;
+  }
+  return { text: holes.length === 0 ? marked : Buffer.concat([...pieces, marked.subarray(from)]), holes };
 }
 
 /**
- * Every field is set by name: nodemailer would read files and URLs for a client that could set others. Bcc is not in
- * the text at all; its recipients are in the envelope.
+ * What follows the headers of the message's own: Message-ID, Date and MIME. Every field is set by name, since nodemailer
+ * would read files and URLs for a client that could set others.
  */
-async function build(draft: Draft, { messageId, dateMs }: ComposeTask, contents: Uint8Array[]): Promise<Buffer> {
+async function build(draft: Draft, { messageId, dateMs, attachedAs }: ComposeTask, marks: Buffer[]): Promise<Buffer> {
+  const attached = draft.attachments.map((one, index) => ({ ...one, mark: marks[index]!, as: attachedAs[index]! }));
   const composer = new MailComposer({
-    from: draft.from,
-    to: draft.to,
-    cc: draft.cc,
-    replyTo: draft.replyTo,
-    subject: draft.subject,
     messageId,
     date: toDate(dateMs),
-    headers: draft.headers.map(([key, value]) => ({ key, value })),
-    alternatives: alternatives(draft),
-    attachments: draft.attachments.map((one, index) => attachment(one, contents[index] as Uint8Array)),
+    alternatives: [...bodies(draft), ...attached.filter(({ calendar }) => calendar).map(invitation)],
+    attachments: attached.filter(({ calendar }) => !calendar).map(attachment),
     disableFileAccess: true,
     disableUrlAccess: true,
   });
@@ -95,26 +111,41 @@ async function build(draft: Draft, { messageId, dateMs }: ComposeTask, contents:
 }
 
 /** Set this way rather than as `text` and `html`, since an empty text would not become a part. */
-function alternatives({ text, html }: Draft) {
-  const parts = [];
-  if (text !== null) parts.push({ contentType: "text/plain; charset=utf-8", content: text });
-  if (html !== null) parts.push({ contentType: "text/html; charset=utf-8", content: html });
-  return parts;
+function bodies({ text, html }: Draft) {
+  return [
+    ...(text === null ? [] : [{ contentType: "text/plain; charset=utf-8", content: text, ...encodingOf(text) }]),
+    ...(html === null ? [] : [{ contentType: "text/html; charset=utf-8", content: html, ...encodingOf(html) }]),
+  ];
 }
 
-function attachment({ filename, contentType, contentId }: DraftAttachment, bytes: Uint8Array): MailComposerAttachment {
+/** RFC 2045 §6.7: white space at the end of a line is only safe when it is encoded. */
+function encodingOf(text: string): { contentTransferEncoding?: "quoted-printable" } {
+  return /[ \t](?:\r|$)/.test(text) ? { contentTransferEncoding: "quoted-printable" } : {};
+}
+
+type Marked = DraftAttachment & { mark: Buffer; as: AttachedAs };
+
+/** Where mail programs look for one: beside the texts, as another way to say the same. */
+function invitation({ contentType, mark }: Marked) {
+  return { contentType: contentType ?? "text/calendar", content: mark, contentTransferEncoding: "base64" };
+}
+
+function attachment({ filename, contentType, contentId, mark, as }: Marked): MailComposerAttachment {
+  // RFC 2046 §5.2.1: a message inside a message may not be base64. One that has to be is a file like any other.
+  const type = as === "base64" && isMessage({ filename, contentType }) ? "application/octet-stream" : contentType;
   return {
     filename,
-    content: Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength),
-    ...(contentType === null ? {} : { contentType }),
+    content: as === "7bit" ? mark.toString("hex") : mark,
+    contentTransferEncoding: as,
+    ...(type === null ? {} : { contentType: type }),
     ...(contentId === null ? {} : { cid: contentId }),
   };
 }
 
-/** Lets the raw messages change threads without a copy. Small Buffers share a pool that may not be given away. */
+/** Lets the texts change threads without a copy. Small Buffers share a pool that may not be given away. */
 function handedOver(answers: ComposeAnswer[]): unknown {
-  const value = answers.map((answer) => (answer.ok ? { ...answer, raw: ownBuffer(answer.raw) } : answer));
-  const buffers = value.flatMap((answer) => (answer.ok ? [answer.raw.buffer] : []));
+  const value = answers.map((answer) => (answer.ok ? { ...answer, text: ownBuffer(answer.text) } : answer));
+  const buffers = value.flatMap((answer) => (answer.ok ? [answer.text.buffer] : []));
   return move({
     get [transferableSymbol]() {
       return buffers;
@@ -125,6 +156,6 @@ function handedOver(answers: ComposeAnswer[]): unknown {
   } as unknown as ArrayBuffer);
 }
 
-function ownBuffer(raw: Uint8Array): Uint8Array {
-  return raw.length === raw.buffer.byteLength ? raw : new Uint8Array(raw);
+function ownBuffer(text: Uint8Array): Uint8Array {
+  return text.length === text.buffer.byteLength ? text : new Uint8Array(text);
 }

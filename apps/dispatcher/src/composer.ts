@@ -1,15 +1,10 @@
 import { Piscina } from "piscina";
-import type { ComposeAnswer, ComposeLimits, ComposeTask } from "./compose.worker.ts";
+import type { ComposeAnswer, ComposeTask } from "./compose.worker.ts";
 import { timerMs } from "./longest-timer.ts";
 
-export type ComposeJob = Pick<ComposeTask, "payload" | "messageId" | "dateMs"> & {
-  /** Reads the inline attachments; called again when the message has to be composed again. */
-  contents(): Promise<Uint8Array[]>;
-};
-
 export type Composer = {
-  /** Throws what `contents` throws, and ComposerClosed. */
-  compose(job: ComposeJob): Promise<ComposeAnswer>;
+  /** Throws ComposerClosed. */
+  compose(task: ComposeTask): Promise<ComposeAnswer>;
   /** Messages that wait for a thread. */
   queued(): number;
   close(): Promise<void>;
@@ -17,7 +12,6 @@ export type Composer = {
 
 export type ComposerOptions = {
   threads: number;
-  limits: ComposeLimits;
   /** A thread failed while it had nothing to do. */
   onError(error: unknown): void;
   worker?: URL;
@@ -29,19 +23,18 @@ export class ComposerClosed extends Error {
   override name = "ComposerClosed";
 }
 
-/** Batches that one thread works on side by side, so that one slow attachment holds up nothing. */
+/** Batches that one thread works on side by side: one is being handed over while the next is composed. */
 const TASKS_PER_THREAD = 4;
 /** Messages in one batch: the crossing to a thread costs as much as a fifth of a small message's MIME. */
 const BATCH = 8;
 /** A thread that is not needed goes after a while; the first one stays. */
 const IDLE_MS = 30_000;
-/** What composing may take besides fetching: far more than the largest message needs on a busy machine. */
+/** What composing may take: far more than the largest message needs on a busy machine. */
 const COMPOSING_MS = 30_000;
 
 /** The threads that make MIME of messages: half a millisecond each that the main thread has for other things. */
-export function createComposer({ threads, limits, onError, ...options }: ComposerOptions): Composer {
-  const { worker = new URL("./compose.worker.ts", import.meta.url), timeoutMs = limits.timeoutMs + COMPOSING_MS } =
-    options;
+export function createComposer({ threads, onError, ...options }: ComposerOptions): Composer {
+  const { worker = new URL("./compose.worker.ts", import.meta.url), timeoutMs = COMPOSING_MS } = options;
   const open = (size: { minThreads: number; maxThreads: number; concurrentTasksPerWorker: number }) =>
     new Piscina({ filename: worker.href, idleTimeout: IDLE_MS, recordTiming: false, ...size }).on("error", onError);
   const shared = open({ minThreads: 1, maxThreads: threads, concurrentTasksPerWorker: TASKS_PER_THREAD });
@@ -50,12 +43,11 @@ export function createComposer({ threads, limits, onError, ...options }: Compose
   let lastApart: Promise<unknown> = Promise.resolve();
   let closed = false;
 
-  async function compose({ contents, ...job }: ComposeJob): Promise<ComposeAnswer> {
-    const task = async () => ({ ...job, contents: await contents(), limits });
-    const first = await runTogether(await task());
+  async function compose(task: ComposeTask): Promise<ComposeAnswer> {
+    const first = await runTogether(task);
     if (!("fault" in first)) return first;
     // A thread died: of this message, or of one beside it. Alone, one after another, they show which.
-    const second = lastApart.then(async () => await runApart(await task()));
+    const second = lastApart.then(() => runApart(task));
     lastApart = second.catch(() => {});
     return await second;
   }
@@ -66,7 +58,7 @@ export function createComposer({ threads, limits, onError, ...options }: Compose
     const [answer] = await runIn(apart, [task], timeoutMs);
     if (answer !== undefined && !("fault" in answer)) return answer;
     const { fault, timedOut } = answer ?? { fault: "no answer", timedOut: false };
-    return { ok: false, permanent: !timedOut, reason: `composing failed: ${fault}`, attachments: [] };
+    return { ok: false, permanent: !timedOut, reason: `composing failed: ${fault}` };
   }
 
   return {
@@ -83,7 +75,7 @@ type ThreadFault = { fault: string; timedOut: boolean };
 type Composed = ComposeAnswer | ThreadFault;
 type Waiting = { task: ComposeTask; resolve(answer: Composed): void };
 
-/** Gathers the messages of one turn of the event loop; those with attachments go by themselves, since they may be slow. */
+/** Gathers the messages of one turn of the event loop. */
 function inBatches(run: (tasks: ComposeTask[]) => Promise<Composed[]>): (task: ComposeTask) => Promise<Composed> {
   let gathered: Waiting[] = [];
 
@@ -102,8 +94,7 @@ function inBatches(run: (tasks: ComposeTask[]) => Promise<Composed[]>): (task: C
 
   return (task) =>
     new Promise((resolve) => {
-      if (task.payload.attachments?.length) void runBatch([{ task, resolve }]);
-      else if (gathered.push({ task, resolve }) === 1) setImmediate(leave);
+      if (gathered.push({ task, resolve }) === 1) setImmediate(leave);
     });
 }
 
@@ -112,7 +103,7 @@ async function runIn(pool: Piscina, tasks: ComposeTask[], timeoutMs: number): Pr
   const tooLong = new AbortController();
   const timer = setTimeout(() => tooLong.abort(), timerMs(timeoutMs));
   try {
-    return await pool.run(tasks, { signal: tooLong.signal, transferList: ownBuffers(tasks) });
+    return await pool.run(tasks, { signal: tooLong.signal });
   } catch (error) {
     const timedOut = tooLong.signal.aborted;
     const fault = timedOut ? `not done within ${timeoutMs / 1000} s` : String(error);
@@ -120,14 +111,4 @@ async function runIn(pool: Piscina, tasks: ComposeTask[], timeoutMs: number): Pr
   } finally {
     clearTimeout(timer);
   }
-}
-
-/** piscina names it for browsers' ports only. */
-type TransferList = NonNullable<Parameters<Piscina["run"]>[1]>["transferList"];
-
-/** Contents that are not part of a larger buffer may change threads without a copy. */
-function ownBuffers(tasks: ComposeTask[]): TransferList {
-  const contents = tasks.flatMap((task) => task.contents);
-  const own = contents.filter((one) => one.length > 0 && one.length === one.buffer.byteLength);
-  return [...new Set(own.map((one) => one.buffer))] as unknown as TransferList;
 }

@@ -1,11 +1,4 @@
-import {
-  type Claim,
-  type Settled,
-  StorageBusy,
-  StorageDamaged,
-  StorageUnavailable,
-  type Store,
-} from "@async-mail/db/store";
+import { type Claim, type Settled, StorageBusy, StorageDamaged, StorageUnavailable } from "@async-mail/db/store";
 import type { Account, OnAmbiguous } from "@async-mail/domain/account";
 import { type AttemptFacts, decide, endOf, expiredBeforeSending, type RetryPolicy } from "@async-mail/domain/decide";
 import type { Outcome, Reply } from "@async-mail/domain/outcome";
@@ -13,13 +6,15 @@ import { type Instant, toWallMs } from "@async-mail/domain/time";
 import type { Clock } from "@async-mail/runtime/clock";
 import type { Log } from "@async-mail/runtime/log";
 import { accountInUse } from "./account-in-use.ts";
+import type { Attached, Attachments, Gathered } from "./attachments/gather.ts";
+import { assembled, type Composed } from "./composed.ts";
 import { type Composer, ComposerClosed } from "./composer.ts";
 import type { DispatcherMetrics } from "./metrics.ts";
 import type { Relay } from "./relay.ts";
 import type { Settler } from "./settler.ts";
 
 export type Delivery = {
-  store: { queue: Pick<Store["queue"], "contents"> };
+  attachments: Pick<Attachments, "gather">;
   composer: Pick<Composer, "compose">;
   relay: Pick<Relay, "send">;
   settler: Pick<Settler, "settle">;
@@ -30,6 +25,8 @@ export type Delivery = {
   defaultAccount: Account | null;
   onAmbiguous: OnAmbiguous;
   policy: Omit<RetryPolicy, "jitter">;
+  /** Of a composed message. */
+  maxMessageBytes: number;
   /** From 0 to 1. */
   random(): number;
 };
@@ -91,39 +88,69 @@ async function outcomeOf(delivery: Delivery, claim: OwnClaim): Promise<{ outcome
 
 /** The one place where exceptions become a value. */
 async function attempt(delivery: Delivery, claim: OwnClaim): Promise<Reply> {
+  let gathered: Gathered | null = null;
   let handedOver = false;
   try {
-    const composed = await compose(delivery, claim);
-    if (!composed.ok) return { kind: "uncomposed", permanent: composed.permanent, reason: composed.reason };
+    gathered = await gather(delivery, claim);
+    if (!gathered.ok) return uncomposed(gathered);
+    const composed = await compose(delivery, claim, gathered.attached);
+    if (!composed.ok) return uncomposed(composed);
     handedOver = true;
     const { accountKey, messageKey, stands } = claim;
     const hop = { accountKey, messageKey, stands, account: accountInUse(claim.account, delivery.defaultAccount) };
-    return await delivery.relay.send(hop, { sender: composed.sender, raw: composed.raw, recipients: waiting(claim) });
+    return await delivery.relay.send(hop, composed.message);
   } catch (error) {
-    if (error instanceof StorageDamaged) return { kind: "uncomposed", permanent: true, reason: error.message };
+    if (error instanceof StorageDamaged) return uncomposed({ permanent: true, reason: error.message });
     if (error instanceof StorageBusy || error instanceof StorageUnavailable || error instanceof ComposerClosed)
       return { kind: "given_back", reason: error.message, mailFromSent: false };
     delivery.log.failed(error, { what: "attempt", id: claim.id });
     if (handedOver) return { kind: "ambiguous", reason: String(error) };
-    return { kind: "uncomposed", permanent: false, reason: String(error) };
+    return uncomposed({ permanent: false, reason: String(error) });
+  } finally {
+    await gathered?.release();
   }
 }
 
-async function compose({ composer, store, clock, metrics }: Delivery, claim: Claim) {
+type Uncomposed = Omit<Extract<Reply, { kind: "uncomposed" }>, "kind">;
+
+function uncomposed({ permanent, reason, retryAfterMs }: Uncomposed): Reply {
+  return { kind: "uncomposed", permanent, reason, ...(retryAfterMs === undefined ? {} : { retryAfterMs }) };
+}
+
+async function gather({ attachments, clock, metrics }: Delivery, claim: Claim): Promise<Gathered> {
+  const startedMs = clock.monotonicMs();
+  const gathered = await attachments.gather(claim);
+  if (gathered.counts.length > 0) metrics.gathered((clock.monotonicMs() - startedMs) / 1000, gathered.counts);
+  return gathered;
+}
+
+async function compose(
+  { composer, clock, metrics, maxMessageBytes }: Delivery,
+  claim: Claim,
+  attached: Attached[],
+): Promise<({ ok: false } & Uncomposed) | { ok: true; message: Composed }> {
   const startedMs = clock.monotonicMs();
   const composed = await composer.compose({
     payload: claim.payload,
     messageId: claim.messageId,
     dateMs: claim.firstAttemptMs,
-    contents: async () => (hasContents(claim) ? await store.queue.contents(claim.messageKey) : []),
+    attachedAs: attached.map((one) => one.as),
   });
-  metrics.composed((clock.monotonicMs() - startedMs) / 1000, composed.attachments);
-  return composed;
+  metrics.composed((clock.monotonicMs() - startedMs) / 1000);
+  if (!composed.ok) return composed;
+  const { sender, smtpUtf8, text, holes } = composed;
+  const { parts, size } = assembled(
+    text,
+    holes,
+    attached.map(({ part }) => part),
+  );
+  if (size > maxMessageBytes) return { ok: false, ...tooLarge(size, maxMessageBytes) };
+  return { ok: true, message: { sender, recipients: waiting(claim), parts, size, smtpUtf8 } };
 }
 
-/** An empty file is one too. */
-function hasContents({ payload }: Claim): boolean {
-  return payload.attachments?.some(({ size }) => size !== undefined) ?? false;
+function tooLarge(bytes: number, most: number): Uncomposed {
+  const reason = `message too large: ${bytes} bytes, attachments.max_message_bytes allows at most ${most}`;
+  return { permanent: true, reason };
 }
 
 function waiting({ recipients }: Claim): string[] {

@@ -16,6 +16,8 @@ import { serveStatus, statusPorts } from "@async-mail/runtime/status-server";
 import { createWake } from "@async-mail/runtime/wake";
 import self from "../package.json" with { type: "json" };
 import { accountInUse } from "./account-in-use.ts";
+import { createAttachmentCache } from "./attachments/cache.ts";
+import { createAttachments } from "./attachments/gather.ts";
 import { passwordsInClear } from "./clear-passwords.ts";
 import { createComposer } from "./composer.ts";
 import { openConnection } from "./connection.ts";
@@ -35,22 +37,25 @@ const MOST_THREADS = 4;
 /** An idle dispatcher is expected to begin within 100 ms, and to cost next to nothing. */
 const IDLE_LOOK_MS = 90;
 
+const SWEEP_MS = 60_000;
+
 /** Outcomes and claims of so long share a commit. Messages composed ahead keep the connections busy meanwhile. */
 const REST_MS = 4;
 
 const { version } = self;
-const { storage, smtp, delivery, attachments, scheduler, server, metrics, logging, sandbox } =
+const { storage, smtp, delivery, attachments, s3, scheduler, server, metrics, logging, sandbox } =
   startConfig("dispatcher");
 const log = createLog({ level: logging.level, process: "dispatcher" });
 const shutdown = createShutdown({ graceMs: delivery.shutdownGraceSeconds * 1000, log, clock: createClock(0) });
 const { stopping, deadline } = shutdown;
 const onFault = createFaultHandler({ log, exit: shutdown.exit });
 
+const boot = bootReading();
 const store = await openStore({
   path: storage.dbPath,
   synchronous: storage.synchronous,
   sandbox,
-  boot: bootReading(),
+  boot,
   restMs: REST_MS,
 });
 const clock = createClock(store.steadyOffsetMs);
@@ -93,13 +98,27 @@ const connecting = {
 
 const wake = createWake({ changed: () => store.changed(), clock, idleMs: IDLE_LOOK_MS });
 const flight = createFlight(wake.nudge);
+const cache = {
+  folder: `${storage.dbPath}.attachments`,
+  bootId: boot.bootId,
+  maxBytes: attachments.cacheMaxBytes,
+  maxAgeMs: attachments.cacheSeconds * 1000,
+};
+const attachmentCache = createAttachmentCache(cache);
+const fetching = createAttachments({
+  contents: store.queue.contents,
+  settings: {
+    cache,
+    maxBytes: attachments.maxBytes,
+    timeoutMs: attachments.timeoutSeconds * 1000,
+    bytesAtOnce: delivery.maxBytesInFlight,
+    allowHosts: attachments.allowHosts,
+    s3,
+  },
+  onError: (error) => log.failed(error, { what: "fetching thread" }),
+});
 const composer = createComposer({
   threads: Math.min(MOST_THREADS, availableParallelism()),
-  limits: {
-    maxBytes: attachments.maxBytes,
-    maxMessageBytes: attachments.maxMessageBytes,
-    timeoutMs: attachments.timeoutSeconds * 1000,
-  },
   onError: (error) => log.failed(error, { what: "composing thread" }),
 });
 const reservations = createReservations();
@@ -142,7 +161,7 @@ const dispatcher: Dispatcher = {
   composer,
   settler,
   delivery: {
-    store,
+    attachments: fetching,
     composer,
     relay,
     settler,
@@ -156,6 +175,7 @@ const dispatcher: Dispatcher = {
       maxAgeMs: delivery.maxAgeSeconds * 1000,
       meaningOf: meanings(delivery.replyMeanings),
     },
+    maxMessageBytes: attachments.maxMessageBytes,
     random: Math.random,
   },
   capacity: delivery.maxConnections * 2,
@@ -172,13 +192,23 @@ const running = runLoop({
   signal: stopping,
   onError: (error) => onFault(error, "dispatching"),
 });
+const sweeping = runLoop({
+  pass: async () => {
+    await attachmentCache.sweep(clock.now().wallMs);
+    return { waitMs: SWEEP_MS };
+  },
+  clock,
+  signal: stopping,
+  onError: (error) => onFault(error, "sweeping fetched attachments"),
+});
 deadline.addEventListener("abort", () => relay.cut());
 
 await shutdown.run(async () => {
   relay.stop();
-  await running;
+  fetching.stop();
+  await Promise.all([running, sweeping]);
   await verifications.answered();
-  await leave({ flight, relay, composer, presence, deadline });
+  await leave({ flight, relay, composer, attachments: fetching, presence, deadline });
   await status.close();
   await store.close();
 });

@@ -1,7 +1,11 @@
 import { Readable } from "node:stream";
+import { wrap } from "nodemailer/lib/base64";
+import { bytesOf, type Composed, LINE_BYTES, type OpenFile } from "./composed.ts";
 
 /** Large messages are handed over in pieces, so that the last one is asked about when the others have left. */
 const PIECE_BYTES = 65_536;
+/** What fills a piece as base64: whole lines. */
+const CONTENT_BYTES = LINE_BYTES * 840;
 
 export type BodySteps = {
   /** The server has answered DATA with 354. */
@@ -10,29 +14,71 @@ export type BodySteps = {
   mayEnd(): boolean;
   /** From here on the final dot may have reached the server. */
   ended(): void;
+  /** A file can no longer be read: what is missing never follows. */
+  failed(error: unknown): void;
 };
 
-/** A composed message on its way into DATA. */
+/** A composed message on its way into DATA; its attachments are read, and become base64, as the server takes them. */
 export class MessageBody extends Readable {
-  #raw: Uint8Array;
+  #pieces: AsyncGenerator<Uint8Array>;
   #steps: BodySteps;
-  #offset = 0;
+  #left: number;
+  #begun = false;
 
-  constructor(raw: Uint8Array, steps: BodySteps) {
+  constructor({ parts, size }: Pick<Composed, "parts" | "size">, steps: BodySteps) {
     super({ highWaterMark: PIECE_BYTES });
-    this.#raw = raw;
+    this.#pieces = piecesOf(parts);
     this.#steps = steps;
+    this.#left = size;
   }
 
   override _read(): void {
-    if (this.#offset === 0) this.#steps.begun();
-    const piece = this.#raw.subarray(this.#offset, this.#offset + PIECE_BYTES);
-    const last = this.#offset + piece.length >= this.#raw.length;
-    if (last && !this.#steps.mayEnd()) return;
-    this.#offset += piece.length;
+    if (!this.#begun) this.#steps.begun();
+    this.#begun = true;
+    this.#next().catch((error) => this.#steps.failed(error));
+  }
+
+  async #next(): Promise<void> {
+    const { value: piece, done } = await this.#pieces.next();
+    if (done) throw new Error(`the message is ${this.#left} bytes short`);
+    if (this.destroyed) return;
+    this.#left -= piece.length;
+    if (this.#left < 0) throw new Error(`the message is ${-this.#left} bytes too long`);
+    if (this.#left === 0 && !this.#steps.mayEnd()) return;
     this.push(piece);
-    if (!last) return;
+    if (this.#left > 0) return;
     this.push(null);
     this.#steps.ended();
   }
+}
+
+async function* piecesOf(parts: Composed["parts"]): AsyncGenerator<Uint8Array> {
+  for (const part of parts) {
+    if (part instanceof Uint8Array) yield* cut(part);
+    else yield* encoded(part.base64);
+  }
+}
+
+function* cut(text: Uint8Array): Generator<Uint8Array> {
+  for (let at = 0; at < text.length; at += PIECE_BYTES) yield text.subarray(at, at + PIECE_BYTES);
+}
+
+async function* encoded(content: Uint8Array | OpenFile): AsyncGenerator<Uint8Array> {
+  const all = bytesOf(content);
+  for (let at = 0; at < all; at += CONTENT_BYTES) {
+    const bytes = await read(content, at, Math.min(CONTENT_BYTES, all - at));
+    const lines = wrap(bytes.toString("base64"), 76);
+    yield Buffer.from(at + bytes.length < all ? `${lines}\r\n` : lines, "latin1");
+  }
+}
+
+async function read(content: Uint8Array | OpenFile, at: number, bytes: number): Promise<Buffer> {
+  if (content instanceof Uint8Array) return Buffer.from(content.buffer, content.byteOffset + at, bytes);
+  const piece = Buffer.allocUnsafe(bytes);
+  for (let filled = 0; filled < bytes; ) {
+    const { bytesRead } = await content.handle.read(piece, filled, bytes - filled, content.offset + at + filled);
+    if (bytesRead === 0) throw new Error("an attachment's file has become shorter");
+    filled += bytesRead;
+  }
+  return piece;
 }

@@ -1,7 +1,7 @@
 import type { Claim } from "@async-mail/db/store";
 import type { Outcome } from "@async-mail/domain/outcome";
 import type { Metrics } from "@async-mail/runtime/metrics";
-import type { AttachmentCount } from "./compose.worker.ts";
+import type { AttachmentCount } from "./attachments/gather.ts";
 
 export type DispatcherMetrics = ReturnType<typeof dispatcherMetrics>;
 
@@ -9,6 +9,7 @@ const SEND_SECONDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 60, 
 /** From at once to the two days after which a message expires. */
 const WAIT_SECONDS = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5, 30, 120, 600, 3600, 21_600, 86_400, 172_800];
 const COMPOSE_SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5, 2, 10, 60];
+const FETCH_SECONDS = [0.005, 0.025, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60];
 /** Each account is a time series per outcome; those beyond share a label. */
 const ACCOUNT_LABELS = 200;
 const REST = "_others";
@@ -25,6 +26,7 @@ export function dispatcherMetrics(metrics: Metrics, busyRetries: () => number) {
   const wait = metrics.histogram("accept_to_sent_seconds", "From acceptance to the server's last yes.", WAIT_SECONDS);
   const session = metrics.histogram("smtp_session_seconds", "Dialogue about one message, from MAIL.", SEND_SECONDS);
   const attachments = metrics.counter("attachments_total", "Attachments by source.", ["source", "outcome"]);
+  const gathering = metrics.histogram("attachments_seconds", "From a message's claim to all its files.", FETCH_SECONDS);
   const composing = metrics.histogram("compose_seconds", "From the queue of the threads to MIME.", COMPOSE_SECONDS);
   const queued = metrics.gauge("compose_queue", "Messages waiting for a thread of the pool.");
   const accountLabel = boundedLabels(ACCOUNT_LABELS);
@@ -38,10 +40,12 @@ export function dispatcherMetrics(metrics: Metrics, busyRetries: () => number) {
       if (outcome.recipients.some((one) => one.outcome === "refused")) partly.inc({ account_id });
     },
     session: (seconds: number) => session.observe(seconds),
-    composed(seconds: number, counts: AttachmentCount[]): void {
-      composing.observe(seconds);
+    /** The attachments of one message. */
+    gathered(seconds: number, counts: AttachmentCount[]): void {
+      gathering.observe(seconds);
       for (const count of counts) attachments.inc(count);
     },
+    composed: (seconds: number) => composing.observe(seconds),
     /** What is only known by asking, asked in every pass. */
     look: (composeQueue: number) => queued.set(composeQueue),
   };

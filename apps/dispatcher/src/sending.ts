@@ -25,20 +25,24 @@ export async function sendMessage(
   mayEnd: () => boolean,
   { replyMs, dataReplyMs }: ReplyTimeouts,
 ): Promise<Reply> {
+  if (composed.smtpUtf8 !== null) {
+    if (!offersSmtpUtf8(smtp)) return notTaken(composed.smtpUtf8);
+    askForSmtpUtf8(smtp);
+  }
   const envelope: SMTPEnvelope & Score = {
     from: composed.sender || false,
     to: [...composed.recipients],
-    size: composed.raw.length,
+    size: composed.size,
   };
   const progress: Progress = { begun: false, ended: false };
   smtp.lastServerResponse = false;
   socketOf(smtp)?.setTimeout(replyMs);
   try {
     const info = await exchange<{ response: string }>(smtp, replyMs * (composed.recipients.length + 2), (step) => {
-      const body = new MessageBody(composed.raw, {
+      const body = new MessageBody(composed, {
         begun: () => {
           progress.begun = true;
-          step.within(replyMs + composed.raw.length / SLOWEST_BYTES_PER_MS);
+          step.within(replyMs + composed.size / SLOWEST_BYTES_PER_MS);
         },
         mayEnd: () => {
           if (mayEnd()) return true;
@@ -50,6 +54,7 @@ export async function sendMessage(
           step.within(dataReplyMs);
           socketOf(smtp)?.setTimeout(timerMs(dataReplyMs));
         },
+        failed: (error) => cut(smtp, oneLine(`Attachment fetch failed: ${(error as Error).message}`), "EBODY"),
       });
       smtp.send(envelope, body, step.done);
     });
@@ -96,9 +101,32 @@ function reasonOf(error: SmtpError): string {
   return error.code === "ETIMEDOUT" ? "no answer in time" : oneLine(error.message);
 }
 
+/** RFC 6531 §3.2: not to be asked of a server that did not offer it. */
+function notTaken(address: string): Reply {
+  const reason = `the server takes no address with letters outside ASCII before the @ (SMTPUTF8): ${address}`;
+  return { kind: "uncomposed", permanent: true, reason };
+}
+
+/** nodemailer's note of the EHLO answer, which it shows in no other way. */
+function offersSmtpUtf8(smtp: SMTPConnection): boolean {
+  const { _supportedExtensions: offered } = smtp as unknown as { _supportedExtensions: string[] };
+  return offered.includes("SMTPUTF8");
+}
+
+/** RFC 6531 §3.4 wants it for headers outside ASCII too; nodemailer asks only for the envelope's sake. */
+function askForSmtpUtf8(smtp: SMTPConnection): void {
+  const commands = smtp as unknown as { _sendCommand?(text: string, shown?: string): void };
+  const send = commands._sendCommand?.bind(smtp);
+  commands._sendCommand = (text, shown) => {
+    delete commands._sendCommand; // for the next command alone
+    const lacks = text.startsWith("MAIL FROM:") && !/ SMTPUTF8\b/.test(text);
+    send?.(lacks ? `${text} SMTPUTF8` : text, shown);
+  };
+}
+
 /** The server's EHLO named a size; nodemailer does not even ask then. */
 function tooLarge(composed: Composed, error: SmtpError): Reply {
-  const response = `552 5.3.4 ${error.message}, the message has ${composed.raw.length} bytes`;
+  const response = `552 5.3.4 ${error.message}, the message has ${composed.size} bytes`;
   return { kind: "refused", stage: "mail", code: 552, response, recipients: recipientsOf(composed, {}) };
 }
 
@@ -146,9 +174,9 @@ function codeOf(response: string): number {
 const CUT = "ECUT";
 
 /** Ends a connection at once; whoever waits for it gets `reason`. */
-export function cut(smtp: SMTPConnection, reason: string): void {
+export function cut(smtp: SMTPConnection, reason: string, code = CUT): void {
   const socket = socketOf(smtp);
-  if (!smtp.destroyed) smtp.emit("error", Object.assign(new Error(reason), { code: CUT }));
+  if (!smtp.destroyed) smtp.emit("error", Object.assign(new Error(reason), { code }));
   smtp.close();
   socket?.destroy();
 }

@@ -178,7 +178,8 @@ function decideUncomposed(reply: Extract<Reply, { kind: "uncomposed" }>, attempt
   const { recipients, firstDueMs } = attempt.facts;
   if (reply.permanent) return end({ error: reply.reason, recipients, mailFromSent: false });
   const ageMs = attempt.now.steadyMs - firstDueMs;
-  const delayMs = retryDelayByAgeMs(ageMs, attempt.policy.retryDelaysMs, attempt.policy.jitter);
+  const usualMs = retryDelayByAgeMs(ageMs, attempt.policy.retryDelaysMs, attempt.policy.jitter);
+  const delayMs = Math.max(usualMs, reply.retryAfterMs ?? 0);
   return defer(attempt, { class: "attachment", text: reply.reason, recipients, delayMs, countsAttempt: false });
 }
 

@@ -35,7 +35,13 @@ export type Reply =
   /** The final dot was handed over and its answer never came. */
   | { kind: "ambiguous"; reason: string }
   /** No mail could be made of it. */
-  | { kind: "uncomposed"; permanent: boolean; reason: string }
+  | {
+      kind: "uncomposed";
+      permanent: boolean;
+      reason: string;
+      /** From now: when whoever has an attachment wants to be asked again. */
+      retryAfterMs?: number;
+    }
   /** Not begun, or cut before the dot, since the dispatcher is stopping or no longer stands. */
   | { kind: "given_back"; reason: string; mailFromSent: boolean };
 

@@ -98,7 +98,11 @@ function isHostOrNetwork(entry: string): boolean {
 
 export const buckets = kind(
   "names as bucket or bucket/prefix, separated by commas",
-  v.pipe(v.string(), v.transform(splitList), v.array(v.pipe(v.string(), v.regex(/^[a-z0-9][a-z0-9.-]+(\/\S*)?$/)))),
+  v.pipe(
+    v.string(),
+    v.transform(splitList),
+    v.array(v.pipe(v.string(), v.regex(/^[A-Za-z0-9][\w.-]{1,253}[A-Za-z0-9](\/[^\x00-\x1f\x7f]*)?$/))),
+  ),
 );
 
 function splitList(list: string): string[] {

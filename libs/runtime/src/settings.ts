@@ -248,17 +248,26 @@ export const settings = {
     ),
   },
   attachments: {
-    timeoutSeconds: setting(seconds(0.1, 3600), "30", "Total time for fetching one attachment."),
+    timeoutSeconds: setting(seconds(0.1, 3600), "30", "Total time for fetching one attachment, redirects and all."),
     maxBytes: setting(bytes, "26214400", "The largest attachment."),
     maxMessageBytes: setting(bytes, "36700160", "The largest composed message."),
     allowHosts: setting(hosts, "", "Hosts or networks that URL attachments may reach although private."),
+    cacheSeconds: setting(
+      seconds(0, 1e9),
+      "10800",
+      "How long a fetched attachment is kept beside the database, for retries and for other messages that want the same.",
+    ),
+    cacheMaxBytes: setting(bytes, "1073741824", "All fetched attachments that are kept."),
   },
   s3: {
     endpoint: setting(url, null, "Of an S3 that is not Amazon's.", {
       env: ["AWS_ENDPOINT_URL_S3"],
       defaultShown: "the SDK's chain",
     }),
-    region: setting(text, null, "Its region.", { env: ["AWS_REGION"], defaultShown: "the SDK's chain" }),
+    region: setting(text, null, "Its region; `us-east-1` where only an endpoint is given.", {
+      env: ["AWS_REGION"],
+      defaultShown: "the SDK's chain",
+    }),
     accessKeyId: setting(text, null, "Its access key.", {
       env: ["AWS_ACCESS_KEY_ID"],
       secret: true,
@@ -269,9 +278,17 @@ export const settings = {
       secret: true,
       defaultShown: "the SDK's chain",
     }),
-    forcePathStyle: setting(flag, null, "`true`: the bucket stands in the path, as MinIO wants it.", {
+    sessionToken: setting(text, null, "Belongs to a temporary access key.", {
+      env: ["AWS_SESSION_TOKEN"],
+      secret: true,
       defaultShown: "the SDK's chain",
     }),
+    forcePathStyle: setting(
+      flag,
+      null,
+      "`true`: the bucket stands in the path, as MinIO, Ceph, R2 and most others take it; `false`: in the host's name.",
+      { defaultShown: "`true` with an `endpoint`, else `false`" },
+    ),
     allow: setting(
       buckets,
       "",

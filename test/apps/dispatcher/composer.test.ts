@@ -1,34 +1,34 @@
 import assert from "node:assert/strict";
 import { after, describe, it } from "node:test";
-import type { ComposeAnswer } from "@async-mail/dispatcher/compose.worker";
-import { type ComposeJob, createComposer } from "@async-mail/dispatcher/composer";
+import type { ComposeAnswer, ComposeTask } from "@async-mail/dispatcher/compose.worker";
+import { createComposer } from "@async-mail/dispatcher/composer";
 import type { Payload } from "@async-mail/domain/message";
 import { type ParsedMail, simpleParser } from "mailparser";
 import { START_MS } from "../../support/clock.ts";
+import { withAttachments } from "../../support/whole-message.ts";
 
-const LIMITS = { maxBytes: 5_000_000, maxMessageBytes: 8_000_000, timeoutMs: 5_000 };
-const composer = createComposer({ threads: 2, limits: LIMITS, onError: (error) => assert.fail(String(error)) });
+const composer = createComposer({ threads: 2, onError: (error) => assert.fail(String(error)) });
 after(() => composer.close());
 
 const MESSAGE_ID = "<fixed@example.com>";
 
-function compose(payload: Partial<Payload>, contents: Uint8Array[] = []): Promise<ComposeAnswer> {
-  return composer.compose(jobOf(payload, contents));
+function compose(payload: Partial<Payload>): Promise<ComposeAnswer> {
+  return composer.compose(taskOf(payload));
 }
 
-function jobOf(payload: Partial<Payload>, contents: Uint8Array[] = []): ComposeJob {
+function taskOf(payload: Partial<Payload>): ComposeTask {
   return {
     payload: { id: "m1", from: "sender@example.com", to: "a@example.org", subject: "Hello", body: "Text", ...payload },
     messageId: MESSAGE_ID,
     dateMs: START_MS,
-    contents: async () => contents.map((one) => new Uint8Array(one)),
+    attachedAs: (payload.attachments ?? []).map(() => "base64"),
   };
 }
 
 async function raw(payload: Partial<Payload>, contents?: Uint8Array[]): Promise<Buffer> {
-  const answer = await compose(payload, contents);
+  const answer = await compose(payload);
   assert.ok(answer.ok, JSON.stringify(answer));
-  return Buffer.from(answer.raw);
+  return withAttachments(answer, contents);
 }
 
 async function parsed(payload: Partial<Payload>, contents?: Uint8Array[]): Promise<ParsedMail> {
@@ -165,44 +165,9 @@ describe("the envelope's sender", () => {
 
 describe("what cannot be composed", () => {
   it("is an answer that names the cause, for good", async () => {
-    const cases: [Promise<ComposeAnswer>, RegExp][] = [
-      [
-        compose({ attachments: [{ filename: "big.bin", size: 6_000_000 }] }, [Buffer.alloc(6_000_000)]),
-        /^Attachment fetch failed: big\.bin: 6000000 bytes/,
-      ],
-      [compose({ body: "x".repeat(9_000_000) }), /^message too large: \d+ bytes/],
-      [compose({ attachments: [{ filename: "lost.txt", size: 3 }] }), /^Attachment fetch failed: lost\.txt: /],
-      [
-        compose({ attachments: [{ url: "https://example.com/a.pdf" }] }),
-        /^Attachment fetch failed: a\.pdf: .*not available in this version$/,
-      ],
-      [
-        compose({ attachments: [{ s3: { bucket: "b", key: "k/c.pdf" } }] }),
-        /^Attachment fetch failed: c\.pdf: .*not available in this version$/,
-      ],
-      [compose({ to: "nobody" }), /no mail could be made of it/],
-    ];
-    for (const [composing, reason] of cases) {
-      const answer = await composing;
-      assert.equal(answer.ok, false);
-      assert.ok(!answer.ok && answer.permanent);
-      assert.match(answer.ok ? "" : answer.reason, reason);
-    }
-  });
-
-  it("counts attachments by source and outcome", async () => {
-    const answer = await compose({ attachments: [{ filename: "a", size: 1 }, { url: "https://example.com/b" }] }, [
-      Buffer.from("a"),
-    ]);
-    assert.deepEqual(answer.attachments, [
-      { source: "content", outcome: "fetched" },
-      { source: "url", outcome: "failed" },
-    ]);
-  });
-
-  it("passes on what reading its contents throws", async () => {
-    const contents = () => Promise.reject(new Error("no file"));
-    await assert.rejects(composer.compose({ ...jobOf({}), contents }), /no file/);
+    const answer = await compose({ to: "nobody" });
+    assert.ok(!answer.ok && answer.permanent);
+    assert.match(answer.reason, /no mail could be made of it/);
   });
 });
 
@@ -210,9 +175,9 @@ describe("a message that takes its thread down", () => {
   const worker = new URL("./deadly.worker.ts", import.meta.url);
 
   async function composeAll(subjects: string[]): Promise<Record<string, ComposeAnswer>> {
-    const deadly = createComposer({ threads: 1, limits: LIMITS, worker, timeoutMs: 4_000, onError: () => {} });
+    const deadly = createComposer({ threads: 1, worker, timeoutMs: 4_000, onError: () => {} });
     const answers = await Promise.all(
-      subjects.map(async (subject) => [subject, await deadly.compose(jobOf({ subject }))] as const),
+      subjects.map(async (subject) => [subject, await deadly.compose(taskOf({ subject }))] as const),
     );
     await deadly.close();
     return Object.fromEntries(answers);

@@ -1,4 +1,6 @@
+import { join } from "node:path";
 import type { MessageRecord, Store } from "@async-mail/db/store";
+import { createAttachments } from "@async-mail/dispatcher/attachments/gather";
 import { passwordsInClear } from "@async-mail/dispatcher/clear-passwords";
 import { createComposer } from "@async-mail/dispatcher/composer";
 import { openConnection } from "@async-mail/dispatcher/connection";
@@ -17,6 +19,7 @@ import type { Log } from "@async-mail/runtime/log";
 import { createMetrics } from "@async-mail/runtime/metrics";
 import { temporaryStore } from "../../support/database.ts";
 import { aCheckedAccount, aCheckedMessage } from "../../support/messages.ts";
+import { temporaryFolder } from "../../support/temporary-folder.ts";
 
 const NEVER = new AbortController().signal;
 
@@ -32,6 +35,8 @@ export type BenchOptions = {
   settle?: (settle: Store["queue"]["settle"]) => Store["queue"]["settle"];
   queue?: (queue: Store["queue"]) => Partial<Store["queue"]>;
   maxConnections?: number;
+  /** That attachments may be fetched from. */
+  allowHosts?: string[];
   openConnection?: RelayOptions["openConnection"];
   /** Outcomes that could not be written are given up then. */
   giveUp?: AbortSignal;
@@ -48,8 +53,24 @@ export async function startBench(options: BenchOptions = {}) {
   const presence = { process: () => process, stands: options.stands ?? (() => true) };
   const measured = createMetrics({ process: "dispatcher", version: "0" });
   const metrics = dispatcherMetrics(measured, () => store.busyRetries());
-  const limits = { maxBytes: 5_000_000, maxMessageBytes: 8_000_000, timeoutMs: 5_000 };
-  const composer = createComposer({ threads: 1, limits, onError: (error) => log.failed(error, { what: "composer" }) });
+  const composer = createComposer({ threads: 1, onError: (error) => log.failed(error, { what: "composer" }) });
+  const attachments = createAttachments({
+    contents: store.queue.contents,
+    settings: {
+      cache: {
+        folder: join(temporaryFolder(), "attachments"),
+        bootId: "here",
+        maxBytes: 50_000_000,
+        maxAgeMs: 3_600_000,
+      },
+      maxBytes: 5_000_000,
+      timeoutMs: 5_000,
+      bytesAtOnce: 100_000_000,
+      allowHosts: options.allowHosts ?? [],
+      s3: { endpoint: null, region: null, accessKeyId: null, secretAccessKey: null, forcePathStyle: null, allow: [] },
+    },
+    onError: (error) => log.failed(error, { what: "fetching" }),
+  });
   const connecting = {
     ehloName: "client.example.com",
     tlsCa: null,
@@ -95,7 +116,7 @@ export async function startBench(options: BenchOptions = {}) {
     composer,
     settler,
     delivery: {
-      store,
+      attachments,
       composer,
       relay,
       settler,
@@ -105,6 +126,7 @@ export async function startBench(options: BenchOptions = {}) {
       defaultAccount,
       onAmbiguous: options.onAmbiguous ?? "retry",
       policy: { retryDelaysMs: [60_000, 300_000], maxAgeMs: 172_800_000, meaningOf: meanings() },
+      maxMessageBytes: 8_000_000,
       random: () => 0,
     },
     capacity: options.capacity ?? 40,
@@ -121,6 +143,7 @@ export async function startBench(options: BenchOptions = {}) {
     flight,
     relay,
     composer,
+    attachments,
     settler,
     dispatcher,
     reservations,
@@ -166,7 +189,7 @@ export async function startBench(options: BenchOptions = {}) {
     },
     async close(): Promise<void> {
       await relay.close();
-      await composer.close();
+      await Promise.all([composer.close(), attachments.close()]);
       await temporary.close();
     },
   };

@@ -105,7 +105,7 @@ describe("a due message", () => {
         from: "sender@example.com",
         to: "recipient@example.org",
         subject: "S",
-        attachments: [{ filename: "x.pdf", url: "https://example.com/x.pdf" }],
+        attachments: [{ filename: "x.pdf", url: "http://127.0.0.1/x.pdf" }],
       },
     });
     const good = await enqueue();

@@ -57,9 +57,15 @@ export function aComposed(overrides: Partial<Composed> = {}): Composed {
   return {
     sender: "sender@example.com",
     recipients: ["a@example.org"],
-    raw: Buffer.from("Subject: Hello\r\n\r\n.A line that begins with a dot\r\n"),
+    ...textOf(Buffer.from("Subject: Hello\r\n\r\n.A line that begins with a dot\r\n")),
+    smtpUtf8: null,
     ...overrides,
   };
+}
+
+/** A message without attachments. */
+export function textOf(text: Uint8Array): Pick<Composed, "parts" | "size"> {
+  return { parts: [text], size: text.length };
 }
 
 export function accountAt(port: number, overrides: Partial<Account> = {}): Account {

@@ -4,7 +4,7 @@ import { after, describe, it } from "node:test";
 import type { Reply } from "@async-mail/domain/outcome";
 import { eventually, gate } from "../../support/eventually.ts";
 import { type SmtpServer, type SmtpServerOptions, startSmtpServer } from "../../support/smtp-server.ts";
-import { accountAt, type TestRelay, testRelay } from "./relay-bench.ts";
+import { accountAt, type TestRelay, testRelay, textOf } from "./relay-bench.ts";
 import { agreeing, startScriptedServer } from "./scripted-server.ts";
 
 const closing: (() => Promise<void>)[] = [];
@@ -44,10 +44,46 @@ describe("a message handed over", () => {
   it("may be large, and have the null sender", async () => {
     const smtp = await server();
     const raw = Buffer.concat([Buffer.from("Subject: Large\r\n\r\n"), Buffer.alloc(3_000_000, "0123456789abcde\r\n")]);
-    assert.equal((await relayOf().deliver(accountAt(smtp.port), { raw, sender: "" })).kind, "accepted");
+    assert.equal((await relayOf().deliver(accountAt(smtp.port), { ...textOf(raw), sender: "" })).kind, "accepted");
     const [message] = await smtp.received(1);
     assert.equal(message?.from, "");
     assert.equal(message?.raw.toString("latin1").trimEnd(), raw.toString("latin1").trimEnd());
+  });
+
+  it("with letters outside ASCII in an address asks for SMTPUTF8, also where only its headers have them", async () => {
+    const offering = await startScriptedServer(agreeing({ EHLO: "250-test\r\n250 SMTPUTF8" }));
+    closing.push(offering.close);
+    const relay = relayOf();
+    const foreign = { smtpUtf8: "jörg@example.org" };
+    for (const [sender, more] of [
+      ["jörg@example.com", foreign],
+      ["ascii@example.com", foreign],
+      ["ascii@example.com", {}],
+    ] as const)
+      assert.equal((await relay.deliver(accountAt(offering.port), { sender, ...more })).kind, "accepted");
+    assert.deepEqual(
+      offering.lines.filter((line) => line.startsWith("MAIL")),
+      [
+        "MAIL FROM:<jörg@example.com> SMTPUTF8",
+        "MAIL FROM:<ascii@example.com> SMTPUTF8",
+        "MAIL FROM:<ascii@example.com>",
+      ],
+    );
+  });
+
+  it("with such an address is an error at a server without SMTPUTF8, which is not even asked", async () => {
+    const plain = await startScriptedServer(agreeing({}));
+    closing.push(plain.close);
+    const relay = relayOf();
+    const reply = await relay.deliver(accountAt(plain.port), { smtpUtf8: "jörg@example.org" });
+    assert.deepEqual(reply, {
+      kind: "uncomposed",
+      permanent: true,
+      reason: "the server takes no address with letters outside ASCII before the @ (SMTPUTF8): jörg@example.org",
+    });
+    assert.ok(!plain.lines.some((line) => line.startsWith("MAIL")));
+    assert.equal((await relay.deliver(accountAt(plain.port))).kind, "accepted", "over the same connection");
+    assert.equal(plain.sockets.length, 1);
   });
 
   it("waits for the answer to the final dot much longer than for the others", async () => {
@@ -149,7 +185,7 @@ describe("a connection that breaks", () => {
   it("in the middle of the message is surely not sent", async () => {
     const smtp = await server({ script: { onDataBegin: () => "cut" } });
     const raw = Buffer.alloc(20_000_000, "0123456789abcde\r\n");
-    const reply = await relayOf().deliver(accountAt(smtp.port), { raw });
+    const reply = await relayOf().deliver(accountAt(smtp.port), textOf(raw));
     assert.deepEqual([reply.kind, "stage" in reply && reply.stage], ["broken", "data"]);
   });
 
@@ -171,7 +207,7 @@ describe("a connection that breaks", () => {
     const scripted = await startScriptedServer(agreeing({ DATA: "354 Go on\r\n250 2.0.0 Taken" }));
     closing.push(scripted.close);
     const raw = Buffer.alloc(20_000_000, "0123456789abcde\r\n");
-    assert.equal((await relayOf().deliver(accountAt(scripted.port), { raw })).kind, "broken");
+    assert.equal((await relayOf().deliver(accountAt(scripted.port), textOf(raw))).kind, "broken");
   });
 });
 
@@ -421,7 +457,7 @@ describe("a dispatcher that may not stand any more", () => {
         return undefined;
       };
       smtp.script = { onRcpt };
-      const reply = await relayOf({ stands: () => stands }).deliver(accountAt(smtp.port), { raw });
+      const reply = await relayOf({ stands: () => stands }).deliver(accountAt(smtp.port), textOf(raw));
       assert.deepEqual(reply, {
         kind: "given_back",
         reason: "this dispatcher may no longer stand",

@@ -73,7 +73,7 @@ describe("reserved connections", () => {
       from: "sender@example.com",
       to: "recipient@example.org",
       subject: "S",
-      attachments: [{ filename: "x.pdf", url: "https://example.com/x.pdf" }],
+      attachments: [{ filename: "x.pdf", url: "http://127.0.0.1/x.pdf" }],
     };
     await bench.enqueue({ id: "bad", payload });
     await bench.dispatch();

@@ -16,7 +16,7 @@ export const SENDS: Guard[] = [
   {
     guard: "fence of the process: asked before the final dot",
     file: "apps/dispatcher/src/message-body.ts",
-    code: "if (last && !this.#steps.mayEnd()) return;",
+    code: "if (this.#left === 0 && !this.#steps.mayEnd()) return;",
     without: "",
     test: RELAY_TEST,
     fails: "cuts before the final dot, and gives the message back",
@@ -56,7 +56,7 @@ export const SENDS: Guard[] = [
   {
     guard: "broken is told apart from ambiguous",
     file: "apps/dispatcher/src/message-body.ts",
-    code: "if (!last) return;",
+    code: "if (this.#left > 0) return;",
     without: "",
     test: RELAY_TEST,
     fails: "in the middle of the message is surely not sent",

@@ -1,0 +1,86 @@
+import { type Dispatcher, request } from "undici";
+import type { Opened, Validator } from "./remote-source.ts";
+import { conditionOf, readAnswer } from "./url-answer.ts";
+import { decodedBody } from "./url-body.ts";
+import { noAnswer } from "./url-failure.ts";
+import { firstHop, forbiddenAt, fromWhere, type Hop, nextHop } from "./url-hops.ts";
+
+export type UrlSource = {
+  /**
+   * Asks for the file, conditionally if `known` is given. `signal` ends all of it: every hop, the name look-ups, and the
+   * body while it is read. Reasons name the host asked for, never one that it redirects to, and no secrets of the URL.
+   */
+  open(url: string, known: Validator | null, signal: AbortSignal): Promise<Opened>;
+};
+
+export type UrlSourceOptions = {
+  /** Decides what may be reached, on every hop. */
+  egress: Dispatcher;
+  /** On the wire, that is before decompression; whoever reads the body counts what comes out. */
+  maxBytes: number;
+};
+
+const STANDING_HEADERS = { "user-agent": "gnr-async-mail-service", accept: "*/*", "accept-encoding": "identity" };
+
+/** Of an answer that is not wanted, so little is read, and so long waited for it, to keep its connection. */
+const DUMPED_BYTES = 16_384;
+const DUMPED_MS = 1000;
+
+export function createUrlSource({ egress, maxBytes }: UrlSourceOptions): UrlSource {
+  /** `known` is for the first hop only: a redirect may lead to another file today, with an older date. */
+  async function openAt(hop: Hop, known: Validator | null, signal: AbortSignal): Promise<Opened> {
+    const condition = conditionOf(known);
+    const isFirst = hop.url === hop.first;
+    let response: Dispatcher.ResponseData;
+    try {
+      response = await orAborted(ask(egress, hop, condition, signal), signal);
+    } catch (error) {
+      return noAnswer(error, fromWhere(hop), forbiddenAt(hop), signal);
+    }
+    const { statusCode, headers, body } = response;
+    const isConditional = Object.keys(condition).length > 0;
+    const answer = readAnswer(statusCode, headers, { from: fromWhere(hop), maxBytes, isConditional });
+    if (answer.kind === "file") {
+      const { encodings, declaredBytes, validator } = answer;
+      const decoded = decodedBody(body, { encodings, maxBytes, signal });
+      return { kind: "file", body: decoded, declaredBytes, validator: isFirst ? validator : null };
+    }
+    dismiss(body);
+    if (answer.kind !== "moved") return answer;
+    const next = nextHop(hop, answer.location);
+    return "url" in next ? openAt(next, null, signal) : next;
+  }
+
+  return {
+    async open(url, known, signal) {
+      const hop = firstHop(url);
+      return "url" in hop ? openAt(hop, known, signal) : hop;
+    },
+  };
+}
+
+function ask(egress: Dispatcher, { url, login }: Hop, condition: Record<string, string>, signal: AbortSignal) {
+  const authorization = login === null ? {} : { authorization: login.basic };
+  return request(`${url.origin}${url.pathname}${url.search}`, {
+    dispatcher: egress,
+    signal,
+    headers: { ...STANDING_HEADERS, ...authorization, ...condition },
+  });
+}
+
+/** A request that still waits for its connection does not hear of its signal. */
+async function orAborted<T>(asked: Promise<T>, signal: AbortSignal): Promise<T> {
+  const aborted = Promise.withResolvers<never>();
+  const abort = () => aborted.reject(signal.reason);
+  signal.addEventListener("abort", abort);
+  if (signal.aborted) abort();
+  try {
+    return await Promise.race([asked, aborted.promise]);
+  } finally {
+    signal.removeEventListener("abort", abort);
+  }
+}
+
+function dismiss(body: Dispatcher.ResponseData["body"]): void {
+  body.dump({ limit: DUMPED_BYTES, signal: AbortSignal.timeout(DUMPED_MS) }).catch(() => {});
+}

@@ -1,0 +1,59 @@
+import { isS3Allowed } from "@async-mail/domain/s3-allow";
+import { createClock } from "@async-mail/runtime/clock";
+import { createEgress, publicAddressesOnly } from "@async-mail/runtime/egress";
+import { workerData } from "piscina";
+import { createByteRoom } from "./byte-room.ts";
+import { createAttachmentCache } from "./cache.ts";
+import { createS3Source, type S3Config } from "./fetch-s3.ts";
+import { createUrlSource } from "./fetch-url.ts";
+import { createFetcher, type FetchAnswer, type FetchTask } from "./fetcher.ts";
+import { createSlots } from "./slots.ts";
+
+export type FetchSettings = {
+  cache: { folder: string; bootId: string; maxBytes: number; maxAgeMs: number };
+  /** Of one attachment. */
+  maxBytes: number;
+  timeoutMs: number;
+  /** Of all that is fetched and not sent yet. */
+  bytesAtOnce: number;
+  allowHosts: readonly string[];
+  s3: S3Config;
+};
+
+/** A browser's measure: more at a time is no faster, and less polite. */
+const AT_ONCE_EACH_HOST = 8;
+const AT_ONCE = 64;
+const CONNECT_MS = 10_000;
+
+/** The thread that fetches: started for the first attachment that is elsewhere, and kept, with its connections. */
+const { cache, maxBytes, timeoutMs, bytesAtOnce, allowHosts, s3 } = workerData as FetchSettings;
+const egress = createEgress({
+  mayReach: publicAddressesOnly(allowHosts),
+  connectTimeoutMs: CONNECT_MS,
+  connectionsPerOrigin: AT_ONCE_EACH_HOST,
+});
+const urls = createUrlSource({ egress, maxBytes });
+const buckets = createS3Source(s3);
+const clock = createClock(0);
+const room = createByteRoom(bytesAtOnce);
+const fetcher = createFetcher({
+  cache: createAttachmentCache(cache),
+  refusal: (source) => (source.kind === "url" || isS3Allowed(s3.allow, source) ? null : "not allowed (s3.allow)"),
+  open: (source, known, signal) =>
+    source.kind === "url" ? urls.open(source.url, known, signal) : buckets.open(source, known, signal),
+  s3Endpoint: s3.endpoint,
+  maxBytes,
+  timeoutMs,
+  slots: createSlots({ each: AT_ONCE_EACH_HOST, all: AT_ONCE }),
+  room,
+  now: () => clock.now().wallMs,
+});
+
+export default function bring(task: FetchTask): Promise<FetchAnswer> {
+  return fetcher.bring(task);
+}
+
+/** The message needs its files no more. */
+export function release(message: number): void {
+  room.giveBack(message);
+}

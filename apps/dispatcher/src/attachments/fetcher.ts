@@ -1,0 +1,179 @@
+import type { AttachmentSource } from "@async-mail/domain/draft";
+import type { ByteRoom } from "./byte-room.ts";
+import type { AttachmentCache, CachedEntry, CachedFile } from "./cache.ts";
+import { type Opened, SourceBroken, type SourceFailure, SourceRefused, type Validator } from "./remote-source.ts";
+import type { Slots } from "./slots.ts";
+
+export type RemoteSource = Extract<AttachmentSource, { kind: "url" | "s3" }>;
+
+export type FetchTask = {
+  source: RemoteSource;
+  /** Wall ms: when its message was allowed to go. */
+  sinceMs: number;
+  /** The message for which it takes room; a smaller number is an older one. */
+  message: number;
+};
+
+/** A value in either case: errors lose what they carry between threads. */
+export type FetchAnswer =
+  | { ok: true; file: CachedFile; how: "fetched" | "cached" }
+  | { ok: false; permanent: boolean; reason: string; retryAfterMs?: number };
+
+export type Fetcher = {
+  /** One attachment's bytes, as they were when its message was allowed to go or later. Never throws. */
+  bring(task: FetchTask): Promise<FetchAnswer>;
+};
+
+export type FetcherOptions = {
+  cache: Pick<AttachmentCache, "find" | "confirm" | "store">;
+  /** Why it may not be fetched, kept or not; null: it may. */
+  refusal(source: RemoteSource): string | null;
+  open(source: RemoteSource, known: Validator | null, signal: AbortSignal): Promise<Opened>;
+  /** Where the buckets are; part of what a kept file is known by. */
+  s3Endpoint: string | null;
+  /** Of one attachment. */
+  maxBytes: number;
+  /** Total time of one fetch; and how long one may wait for its turn before. */
+  timeoutMs: number;
+  /** Taken by host. */
+  slots: Slots;
+  /** For the files of messages that are not sent yet. */
+  room: Pick<ByteRoom, "take">;
+  /** Wall ms. */
+  now(): number;
+};
+
+/** Whatever a server says: it may be mended long before. */
+const LONGEST_RETRY_AFTER_MS = 86_400_000;
+
+export function createFetcher(options: FetcherOptions): Fetcher {
+  const { cache, now } = options;
+  /** What is being fetched serves all who want it, unless they were accepted after it was asked for. */
+  const underWay = new Map<string, { begunMs: number; answer: Promise<FetchAnswer> }>();
+
+  async function bring({ source, sinceMs, message }: FetchTask): Promise<FetchAnswer> {
+    const refusal = options.refusal(source);
+    if (refusal !== null) return { ok: false, permanent: true, reason: refusal };
+    const key = keyOf(source, options.s3Endpoint);
+    const entry = await cache.find(key);
+    const running = underWay.get(key);
+    if (running !== undefined && running.begunMs >= sinceMs) return asCached(await running.answer);
+    if (entry !== null && isFresh(source, entry, sinceMs)) return cached(entry);
+    const begunMs = now();
+    const answer = fetchAnew(options, { source, key, entry, begunMs, message });
+    underWay.set(key, { begunMs, answer });
+    try {
+      return await answer;
+    } finally {
+      if (underWay.get(key)?.answer === answer) underWay.delete(key);
+    }
+  }
+
+  function isFresh(source: RemoteSource, entry: CachedEntry, sinceMs: number): boolean {
+    if (entry.askedMs > now()) return false; // the clock was set back: nobody knows
+    // A version of an object never changes.
+    return entry.askedMs >= sinceMs || (source.kind === "s3" && source.versionId !== null);
+  }
+
+  return { bring };
+}
+
+type Transfer = { source: RemoteSource; key: string; entry: CachedEntry | null; begunMs: number; message: number };
+
+async function fetchAnew(options: FetcherOptions, wanted: Transfer): Promise<FetchAnswer> {
+  const { slots, timeoutMs } = options;
+  const host = hostOf(wanted.source);
+  let leave = () => {};
+  try {
+    leave = await slots.take(host, AbortSignal.timeout(timeoutMs));
+  } catch {
+    return later(`its turn did not come within ${timeoutMs / 1000} s, too much is being fetched from there`);
+  }
+  const limit = AbortSignal.timeout(timeoutMs);
+  try {
+    return await transfer(options, wanted, limit);
+  } catch (error) {
+    if (limit.aborted) return later(`not done within ${timeoutMs / 1000} s`);
+    if (error instanceof SourceRefused) return { ok: false, permanent: true, reason: error.message };
+    if (error instanceof SourceBroken) return later(error.message);
+    return later(`it could not be kept on disk (${(error as NodeJS.ErrnoException).code ?? error})`);
+  } finally {
+    leave();
+  }
+}
+
+async function transfer(options: FetcherOptions, wanted: Transfer, limit: AbortSignal): Promise<FetchAnswer> {
+  const { cache, maxBytes, room } = options;
+  const { source, key, entry, begunMs, message } = wanted;
+  const opened = await options.open(source, entry?.validator ?? null, limit);
+  if (opened.kind === "failed") {
+    if (limit.aborted) throw limit.reason;
+    return failed(opened);
+  }
+  if (opened.kind === "unchanged") {
+    if (entry === null) return later("its server says that it is unchanged, and was not asked");
+    await cache.confirm(entry, begunMs);
+    return cached(entry);
+  }
+  const { body, declaredBytes, validator } = opened;
+  const reader = body[Symbol.asyncIterator]();
+  if (declaredBytes !== null && declaredBytes > maxBytes) {
+    await reader.return?.();
+    throw tooLarge(maxBytes, declaredBytes);
+  }
+  // Without a declared length it may become as large as any.
+  const expected = declaredBytes ?? maxBytes;
+  try {
+    await room.take(message, expected, limit);
+  } catch (error) {
+    await reader.return?.();
+    throw error;
+  }
+  const file = await cache.store(key, { validator, askedMs: begunMs }, bounded(reader, maxBytes));
+  return { ok: true, file, how: "fetched" };
+}
+
+/** Counts what comes: servers lie about lengths, and a small answer may unpack to a large one. */
+async function* bounded(reader: AsyncIterator<Uint8Array>, maxBytes: number): AsyncGenerator<Uint8Array> {
+  let bytes = 0;
+  try {
+    for (let next = await reader.next(); !next.done; next = await reader.next()) {
+      bytes += next.value.length;
+      if (bytes > maxBytes) throw tooLarge(maxBytes);
+      yield next.value;
+    }
+  } finally {
+    await reader.return?.();
+  }
+}
+
+function tooLarge(maxBytes: number, bytes?: number): SourceRefused {
+  const found = bytes === undefined ? "it is larger" : `it has ${bytes} bytes`;
+  return new SourceRefused(`${found}, attachments.max_bytes allows at most ${maxBytes}`);
+}
+
+function failed({ permanent, reason, retryAfterMs }: SourceFailure): FetchAnswer {
+  if (retryAfterMs === undefined) return { ok: false, permanent, reason };
+  return { ok: false, permanent, reason, retryAfterMs: Math.min(retryAfterMs, LONGEST_RETRY_AFTER_MS) };
+}
+
+function later(reason: string): FetchAnswer {
+  return { ok: false, permanent: false, reason };
+}
+
+function cached({ path, offset, bytes }: CachedEntry): FetchAnswer {
+  return { ok: true, file: { path, offset, bytes }, how: "cached" };
+}
+
+function asCached(answer: FetchAnswer): FetchAnswer {
+  return answer.ok ? { ...answer, how: "cached" } : answer;
+}
+
+function keyOf(source: RemoteSource, s3Endpoint: string | null): string {
+  if (source.kind === "url") return `url\n${source.url}`;
+  return JSON.stringify(["s3", s3Endpoint, source.bucket, source.key, source.versionId]);
+}
+
+function hostOf(source: RemoteSource): string {
+  return source.kind === "url" ? (URL.parse(source.url)?.host ?? "") : "s3";
+}

@@ -1,0 +1,142 @@
+import assert from "node:assert/strict";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs";
+import { open } from "node:fs/promises";
+import { join } from "node:path";
+import { describe, it } from "node:test";
+import { type CachedFile, createAttachmentCache } from "@async-mail/dispatcher/attachments/cache";
+import { SourceBroken } from "@async-mail/dispatcher/attachments/remote-source";
+import { START_MS } from "../../../support/clock.ts";
+import { temporaryFolder } from "../../../support/temporary-folder.ts";
+
+const HOUR_MS = 3_600_000;
+const folderOf = () => join(temporaryFolder(), "kept");
+
+function cacheIn(folder: string, more: { bootId?: string; maxBytes?: number } = {}) {
+  return createAttachmentCache({ folder, bootId: "boot", maxBytes: 1_000_000, maxAgeMs: HOUR_MS, ...more });
+}
+
+async function* bytesOf(...pieces: (string | Error)[]): AsyncGenerator<Uint8Array> {
+  for (const piece of pieces) {
+    if (piece instanceof Error) throw piece;
+    yield Buffer.from(piece);
+  }
+}
+
+function textIn({ path, offset, bytes }: CachedFile): string {
+  return readFileSync(path).toString("utf8", offset, offset + bytes);
+}
+
+const HEAD = { validator: { etag: '"1"' }, askedMs: START_MS };
+
+describe("the cache of fetched attachments", () => {
+  it("finds what was stored, with its validator and the moment it was asked for", async () => {
+    const cache = cacheIn(folderOf());
+    assert.equal(await cache.find("a"), null);
+    const file = await cache.store("a", HEAD, bytesOf("line\n", "", "two"));
+    assert.equal(textIn(file), "line\ntwo");
+    assert.deepEqual(await cache.find("a"), { ...file, ...HEAD });
+    assert.equal(await cache.find("b"), null);
+  });
+
+  it("is for its owner's eyes alone, and names no source", async () => {
+    const folder = folderOf();
+    const { path } = await cacheIn(folder).store("https://user:secret@example.com/", HEAD, bytesOf("x"));
+    assert.equal(statSync(folder).mode & 0o777, 0o700);
+    assert.equal(statSync(path).mode & 0o777, 0o600);
+    assert.doesNotMatch(path + readFileSync(path, "latin1"), /secret|example\.com/);
+  });
+
+  it("keeps nothing of what broke off, and what it had before", async () => {
+    const folder = folderOf();
+    const cache = cacheIn(folder);
+    const before = await cache.store("a", HEAD, bytesOf("whole"));
+    const broken = cache.store("a", { ...HEAD, askedMs: START_MS + 1 }, bytesOf("ha", new SourceBroken("cut")));
+    await assert.rejects(broken, SourceBroken);
+    assert.equal(textIn(before), "whole");
+    assert.equal(readdirSync(folder).length, 1);
+  });
+
+  it("is the same for another dispatcher, and is not believed after a reboot: it was never synced", async () => {
+    const folder = folderOf();
+    const file = await cacheIn(folder).store("a", HEAD, bytesOf("x"));
+    assert.deepEqual(await cacheIn(folder).find("a"), { ...file, ...HEAD });
+    assert.equal(await cacheIn(folder, { bootId: "next" }).find("a"), null);
+  });
+
+  it("takes a confirmation as asked again", async () => {
+    const cache = cacheIn(folderOf());
+    await cache.store("a", HEAD, bytesOf("x"));
+    await cache.confirm((await cache.find("a"))!, START_MS + 5_000);
+    assert.equal((await cache.find("a"))?.askedMs, START_MS + 5_000);
+  });
+
+  it("takes a damaged entry for none", async () => {
+    const cache = cacheIn(folderOf());
+    const { path } = await cache.store("a", HEAD, bytesOf("x"));
+    for (const text of ["", "no head", "{}", "\n\n", "\0\0\0\0\0\0\0\0"]) {
+      writeFileSync(path, text);
+      assert.equal(await cache.find("a"), null, JSON.stringify(text));
+    }
+  });
+
+  it("may be removed at any time: whoever reads reads on, and the next is stored anew", async () => {
+    const folder = folderOf();
+    const cache = cacheIn(folder);
+    const { path, offset } = await cache.store("a", HEAD, bytesOf("still here"));
+    const handle = await open(path);
+    rmSync(folder, { recursive: true });
+    assert.equal((await handle.readFile({ encoding: "utf8" })).slice(offset), "still here");
+    await handle.close();
+    assert.equal(await cache.find("a"), null);
+    assert.equal(textIn(await cache.store("a", HEAD, bytesOf("again"))), "again");
+  });
+});
+
+describe("sweeping", () => {
+  it("removes what is too old, and leaves what is not its own", async () => {
+    const folder = folderOf();
+    const cache = cacheIn(folder);
+    await cache.store("old", HEAD, bytesOf("x"));
+    const young = await cache.store("young", { ...HEAD, askedMs: START_MS + HOUR_MS }, bytesOf("x"));
+    const others = join(folder, "README");
+    writeFileSync(others, "");
+    utimesSync(others, 1, 1);
+    await cache.sweep(START_MS + HOUR_MS + 1);
+    assert.deepEqual(readdirSync(folder).sort(), [young.path.split("/").at(-1), "README"].sort());
+  });
+
+  it("removes the longest unasked of what is too much", async () => {
+    const cache = cacheIn(folderOf(), { maxBytes: 250 });
+    for (const [index, key] of ["a", "b", "c"].entries())
+      await cache.store(key, { ...HEAD, askedMs: START_MS + index }, bytesOf("x".repeat(60)));
+    await cache.confirm((await cache.find("a"))!, START_MS + 10);
+    await cache.sweep(START_MS + 20);
+    assert.deepEqual([await cache.find("a"), await cache.find("b"), await cache.find("c")].map(Boolean), [
+      true,
+      false,
+      true,
+    ]);
+  });
+
+  it("comes by itself before much is added", async () => {
+    const folder = folderOf();
+    const cache = cacheIn(folder, { maxBytes: 1_000 });
+    for (let index = 0; index < 30; index++)
+      await cache.store(`${index}`, { ...HEAD, askedMs: START_MS + index }, bytesOf("x".repeat(100)));
+    const bytes = readdirSync(folder).reduce((sum, name) => sum + statSync(join(folder, name)).size, 0);
+    assert.ok(bytes < 1_500, `${bytes} bytes`);
+  });
+
+  it("removes what a dispatcher that died had not finished", async () => {
+    const folder = folderOf();
+    mkdirSync(folder, { recursive: true });
+    const part = join(folder, `${"0".repeat(64)}.${"a".repeat(8)}-${"b".repeat(27)}.part`);
+    writeFileSync(part, "half");
+    utimesSync(part, START_MS / 1000, START_MS / 1000);
+    const cache = cacheIn(folder);
+    await cache.sweep(START_MS + HOUR_MS);
+    assert.ok(existsSync(part), "another may be writing it");
+    await cache.sweep(START_MS + 3 * HOUR_MS);
+    assert.ok(!existsSync(part));
+  });
+});

@@ -1,0 +1,173 @@
+import assert from "node:assert/strict";
+import { writeFileSync } from "node:fs";
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { describe, it, type TestContext } from "node:test";
+import { createByteRoom } from "@async-mail/dispatcher/attachments/byte-room";
+import { createAttachmentCache } from "@async-mail/dispatcher/attachments/cache";
+import { createUrlSource } from "@async-mail/dispatcher/attachments/fetch-url";
+import { createFetcher, type FetchAnswer } from "@async-mail/dispatcher/attachments/fetcher";
+import { createSlots } from "@async-mail/dispatcher/attachments/slots";
+import { createEgress, publicAddressesOnly } from "@async-mail/runtime/egress";
+import { START_MS } from "../../../support/clock.ts";
+import { eventually } from "../../../support/eventually.ts";
+import {
+  bytes,
+  chunked,
+  cut,
+  endless,
+  gzipBomb,
+  held,
+  inTurn,
+  slow,
+  versioned,
+} from "../../../support/file-answers.ts";
+import { type FileAnswer, startFileServer } from "../../../support/file-server.ts";
+import { temporaryFolder } from "../../../support/temporary-folder.ts";
+
+const MAX_BYTES = 1_000_000;
+type Options = { timeoutMs?: number; each?: number; folder?: string; bytesAtOnce?: number };
+
+/** A fetcher as fetch.worker.ts builds it, before a real file server, with a clock that the test moves. */
+async function start(t: TestContext, files: Record<string, FileAnswer>, options: Options = {}) {
+  const { timeoutMs = 10_000, each = 8, folder = join(temporaryFolder(), "kept"), bytesAtOnce = 10_000_000 } = options;
+  const server = await startFileServer(files);
+  const egress = createEgress({
+    mayReach: publicAddressesOnly(["127.0.0.1"]),
+    connectTimeoutMs: 5_000,
+    connectionsPerOrigin: 8,
+  });
+  t.after(() => Promise.all([egress.destroy(), server.close()]));
+  const urls = createUrlSource({ egress, maxBytes: MAX_BYTES });
+  const clock = { ms: START_MS };
+  const room = createByteRoom(bytesAtOnce);
+  const fetcher = createFetcher({
+    cache: createAttachmentCache({ folder, bootId: "boot", maxBytes: 10_000_000, maxAgeMs: 3_600_000 }),
+    refusal: (source) => (source.kind === "s3" ? "not allowed" : null),
+    s3Endpoint: null,
+    open: (source, known, signal) => urls.open(source.kind === "url" ? source.url : "", known, signal),
+    maxBytes: MAX_BYTES,
+    timeoutMs,
+    slots: createSlots({ each, all: 64 }),
+    room,
+    now: () => clock.ms,
+  });
+  const fetch = (path: string, { sinceMs = clock.ms, message = 1 } = {}) =>
+    fetcher.bring({ source: { kind: "url", url: server.url(path) }, sinceMs, message });
+  return { server, clock, room, fetch };
+}
+
+async function textOf(answer: FetchAnswer): Promise<string> {
+  assert.ok(answer.ok, JSON.stringify(answer));
+  const { path, offset, bytes: length } = answer.file;
+  return (await readFile(path)).toString("utf8", offset, offset + length);
+}
+
+function assertFailed(answer: FetchAnswer, permanent: boolean, reason: RegExp): void {
+  assert.ok(!answer.ok, "it was fetched");
+  assert.match(answer.reason, reason);
+  assert.equal(answer.permanent, permanent);
+}
+
+describe("a fetcher", () => {
+  it("asks once for what many want at the same time", async (t) => {
+    const release = Promise.withResolvers<void>();
+    const { server, fetch } = await start(t, { "/a": held(release.promise, bytes("text")) });
+    const answers = Promise.all([fetch("/a"), fetch("/a"), fetch("/a")]);
+    release.resolve();
+    for (const answer of await answers) assert.equal(await textOf(answer), "text");
+    assert.equal(server.count("/a"), 1);
+    assert.deepEqual((await answers).map((one) => one.ok && one.how).sort(), ["cached", "cached", "fetched"]);
+  });
+
+  it("asks anew for a message that was accepted after the others' request began", async (t) => {
+    const release = Promise.withResolvers<void>();
+    const { server, clock, fetch } = await start(t, {
+      "/a": inTurn(held(release.promise, bytes("old")), bytes("new")),
+    });
+    const first = fetch("/a");
+    await eventually(() => server.count("/a") === 1);
+    clock.ms += 1;
+    const second = fetch("/a");
+    assert.equal(await textOf(await second), "new");
+    release.resolve();
+    assert.equal(await textOf(await first), "old");
+    assert.equal(server.count("/a"), 2);
+  });
+
+  it("does not ask again for a message that was accepted before, however late it comes", async (t) => {
+    const { server, clock, fetch } = await start(t, { "/a": inTurn(bytes("one"), bytes("two")) });
+    await fetch("/a");
+    clock.ms += 1_000_000;
+    assert.equal(await textOf(await fetch("/a", { sinceMs: START_MS })), "one");
+    assert.equal(server.count("/a"), 1);
+    assert.equal(await textOf(await fetch("/a")), "two");
+  });
+
+  it("takes an unchanged file as asked for now", async (t) => {
+    const { server, clock, fetch } = await start(t, { "/a": versioned("text", { etag: '"1"' }) });
+    await fetch("/a");
+    clock.ms += 1000;
+    for (let time = 0; time < 3; time++) assert.equal(await textOf(await fetch("/a")), "text");
+    assert.equal(server.count("/a"), 2);
+  });
+
+  it("believes nothing that was asked for in the future: the clock was set back", async (t) => {
+    const { server, clock, fetch } = await start(t, { "/a": bytes("text") });
+    await fetch("/a");
+    clock.ms -= 60_000;
+    await fetch("/a");
+    assert.equal(server.count("/a"), 2);
+  });
+
+  it("fetches nothing that is larger than it may be, whatever its server says", async (t) => {
+    const large = Buffer.alloc(MAX_BYTES + 1);
+    const { server, fetch } = await start(t, {
+      "/declared": bytes(large),
+      "/undeclared": chunked(large),
+      "/endless": endless,
+      "/bomb": gzipBomb(100_000_000),
+      "/largest": bytes(large.subarray(1)),
+    });
+    for (const path of ["/declared", "/undeclared", "/endless", "/bomb"])
+      assertFailed(await fetch(path), true, /max_bytes/);
+    assert.equal((await textOf(await fetch("/largest"))).length, MAX_BYTES);
+    await server.idle();
+  });
+
+  it("waits for its turn at a host, and for so long only", async (t) => {
+    const forever = slow(60_000, bytes(""));
+    const files = { "/1": forever, "/2": forever, "/3": forever, "/quick": bytes("quick") };
+    const { fetch } = await start(t, files, { each: 1, timeoutMs: 500 });
+    const answers = await Promise.all([fetch("/1"), fetch("/2"), fetch("/3")]);
+    for (const answer of answers) assertFailed(answer, false, /^(not done|its turn did not come) within 0\.5 s/);
+    assert.ok(answers.some((answer) => !answer.ok && answer.reason.startsWith("its turn")));
+    assert.equal(await textOf(await fetch("/quick")), "quick");
+  });
+
+  it("waits for room among the files of messages that are not sent yet", async (t) => {
+    const { room, fetch } = await start(
+      t,
+      { "/a": bytes("x".repeat(90)), "/b": bytes("y".repeat(90)) },
+      {
+        bytesAtOnce: 100,
+        timeoutMs: 1000,
+      },
+    );
+    await fetch("/a", { message: 1 });
+    assertFailed(await fetch("/b", { message: 2 }), false, /not done within 1 s/);
+    room.giveBack(1);
+    assert.equal((await textOf(await fetch("/b", { message: 3 }))).length, 90);
+  });
+
+  it("tries later when a file breaks off, or cannot be kept", async (t) => {
+    const whole = Buffer.from("0123456789");
+    const { fetch } = await start(t, { "/a": inTurn(cut(whole, 5), bytes(whole)) });
+    assertFailed(await fetch("/a"), false, /cut off|Content-Length/);
+    assert.equal(await textOf(await fetch("/a")), "0123456789");
+    const file = join(temporaryFolder(), "file");
+    writeFileSync(file, "");
+    const other = await start(t, { "/a": bytes(whole) }, { folder: file });
+    assertFailed(await other.fetch("/a"), false, /could not be kept on disk \(EEXIST|ENOTDIR\)/);
+  });
+});
