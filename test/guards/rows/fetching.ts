@@ -211,8 +211,8 @@ export const FETCHING: Guard[] = [
   {
     guard: "cache: what was written before a reboot is not believed",
     file: CACHE,
-    code: "head.boot === bootId",
-    without: "head.boot !== ''",
+    code: "found === null || found.boot !== bootId",
+    without: "found === null",
     test: CACHE_TEST,
     fails: "is the same for another dispatcher, and is not believed after a reboot: it was never synced",
   },
@@ -232,5 +232,13 @@ export const FETCHING: Guard[] = [
     without: "if (bytesRead === 0) break;",
     test: "test/apps/dispatcher/message-body.test.ts",
     fails: "fails when a file has become shorter, and never ends then",
+  },
+  {
+    guard: "cache: a file that was replaced is not taken for the one that was fetched",
+    file: CACHE,
+    code: "if (found.entry.id === id) return found.handle;",
+    without: "if (found.entry.path === path) return found.handle;",
+    test: CACHE_TEST,
+    fails: "never hands out another file than the one that was fetched, even where that was replaced",
   },
 ];

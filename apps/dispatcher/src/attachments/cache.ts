@@ -1,10 +1,10 @@
 import { createHash, randomUUID } from "node:crypto";
-import { mkdir, open, readdir, rename, rm, stat, statfs, utimes } from "node:fs/promises";
+import { type FileHandle, mkdir, open, readdir, rename, rm, stat, statfs, utimes } from "node:fs/promises";
 import { join } from "node:path";
 import { SourceBroken, type Validator } from "./remote-source.ts";
 
-/** Where the bytes of a fetched attachment are. */
-export type CachedFile = { path: string; offset: number; bytes: number };
+/** Where the bytes of a fetched attachment are, for as long as the file at `path` is the one with that `id`. */
+export type CachedFile = { path: string; id: string; offset: number; bytes: number };
 
 export type CachedEntry = CachedFile & {
   validator: Validator | null;
@@ -36,7 +36,7 @@ export type CacheOptions = {
 };
 
 /** Before the bytes of an entry stands one line of JSON. */
-type Head = { boot: string; validator: Validator | null };
+type Head = { id: string; boot: string; validator: Validator | null };
 
 const LONGEST_HEAD = 4096;
 const ENTRY = /^[0-9a-f]{64}$/;
@@ -54,11 +54,9 @@ export function createAttachmentCache({ folder, bootId, maxBytes, maxAgeMs }: Ca
   const pathOf = (key: string) => join(folder, createHash("sha256").update(key).digest("hex"));
 
   async function find(key: string): Promise<CachedEntry | null> {
-    const path = pathOf(key);
-    const entry = await readEntry(path);
-    if (entry === null) return null;
-    const { head, ...found } = entry;
-    return head.boot === bootId ? { path, ...found, validator: head.validator } : null;
+    const found = await openEntry(pathOf(key));
+    await found?.handle.close();
+    return found === null || found.boot !== bootId ? null : found.entry;
   }
 
   async function store(
@@ -68,8 +66,9 @@ export function createAttachmentCache({ folder, bootId, maxBytes, maxAgeMs }: Ca
   ): Promise<CachedFile> {
     await mkdir(folder, { recursive: true, mode: 0o700 });
     const path = pathOf(key);
-    const part = `${path}.${randomUUID()}.part`;
-    const head = Buffer.from(`${JSON.stringify({ boot: bootId, validator } satisfies Head)}\n`);
+    const id = randomUUID();
+    const part = `${path}.${id}.part`;
+    const head = Buffer.from(`${JSON.stringify({ id, boot: bootId, validator } satisfies Head)}\n`);
     try {
       await mustHaveRoom();
       if (unswept > maxBytes * SWEEP_SHARE) await sweep(askedMs);
@@ -77,7 +76,7 @@ export function createAttachmentCache({ folder, bootId, maxBytes, maxAgeMs }: Ca
       await utimes(part, askedMs / 1000, askedMs / 1000);
       await rename(part, path);
       unswept += bytes;
-      return { path, offset: head.length, bytes };
+      return { path, id, offset: head.length, bytes };
     } catch (error) {
       await rm(part, { force: true });
       throw (error as NodeJS.ErrnoException).code === "ENOSPC" ? noRoom() : error;
@@ -112,26 +111,41 @@ export function createAttachmentCache({ folder, bootId, maxBytes, maxAgeMs }: Ca
     find,
     store,
     sweep,
-    confirm: async ({ path }, askedMs) => {
-      // Whoever removed it meanwhile was free to: it is fetched again when it is opened in vain.
-      await utimes(path, askedMs / 1000, askedMs / 1000).catch(() => {});
+    confirm: async (entry, askedMs) => {
+      // Whoever removed or replaced it meanwhile was free to: it is fetched again when it is opened in vain.
+      const handle = await openCached(entry);
+      await handle?.utimes(askedMs / 1000, askedMs / 1000);
+      await handle?.close();
     },
   };
 }
 
-async function readEntry(path: string): Promise<(Omit<CachedEntry, "path" | "validator"> & { head: Head }) | null> {
-  const handle = await open(path).catch(() => null);
+/** The file itself; null: it is there no more, or is another one by now. Throws what opening throws otherwise. */
+export async function openCached({ path, id }: CachedFile): Promise<FileHandle | null> {
+  const found = await openEntry(path);
+  if (found === null) return null;
+  if (found.entry.id === id) return found.handle;
+  await found.handle.close();
+  return null;
+}
+
+/** Null: nothing is there, or none of ours, which is fetched and written over. */
+async function openEntry(path: string): Promise<{ handle: FileHandle; boot: string; entry: CachedEntry } | null> {
+  const handle = await open(path).catch((error) => {
+    if (error.code === "ENOENT" || error.code === "ENOTDIR") return null;
+    throw error;
+  });
   if (handle === null) return null;
   try {
     const { buffer, bytesRead } = await handle.read(Buffer.alloc(LONGEST_HEAD), 0, LONGEST_HEAD, 0);
     const end = buffer.subarray(0, bytesRead).indexOf("\n");
     const { size, mtimeMs } = await handle.stat();
-    const head = JSON.parse(buffer.toString("utf8", 0, end)) as Head;
-    return { head, offset: end + 1, bytes: size - end - 1, askedMs: Math.round(mtimeMs) };
+    const { id, boot, validator } = JSON.parse(buffer.toString("utf8", 0, end)) as Head;
+    const offset = end + 1;
+    return { handle, boot, entry: { path, id, offset, bytes: size - offset, validator, askedMs: Math.round(mtimeMs) } };
   } catch {
-    return null; // not one of ours: fetched, and written over
-  } finally {
     await handle.close();
+    return null;
   }
 }
 

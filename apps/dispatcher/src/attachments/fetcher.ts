@@ -55,7 +55,7 @@ export function createFetcher(options: FetcherOptions): Fetcher {
     const refusal = options.refusal(source);
     if (refusal !== null) return { ok: false, permanent: true, reason: refusal };
     const key = keyOf(source, options.s3Endpoint);
-    const entry = await cache.find(key);
+    const entry = await cache.find(key).catch(() => null); // it is fetched, and storing it tells what is wrong
     const running = underWay.get(key);
     if (running !== undefined && running.begunMs >= sinceMs) return asCached(await running.answer);
     if (entry !== null && isFresh(source, entry, sinceMs)) return cached(entry);
@@ -161,8 +161,8 @@ function later(reason: string): FetchAnswer {
   return { ok: false, permanent: false, reason };
 }
 
-function cached({ path, offset, bytes }: CachedEntry): FetchAnswer {
-  return { ok: true, file: { path, offset, bytes }, how: "cached" };
+function cached({ path, id, offset, bytes }: CachedEntry): FetchAnswer {
+  return { ok: true, file: { path, id, offset, bytes }, how: "cached" };
 }
 
 function asCached(answer: FetchAnswer): FetchAnswer {

@@ -1,10 +1,10 @@
-import { open } from "node:fs/promises";
 import type { Claim, Store } from "@async-mail/db/store";
 import { type DraftAttachment, draftAttachments } from "@async-mail/domain/draft";
 import { Piscina } from "piscina";
 import type { AttachedAs } from "../compose.worker.ts";
 import type { OpenFile, Part } from "../composed.ts";
 import { ComposerClosed } from "../composer.ts";
+import { openCached } from "./cache.ts";
 import type { FetchSettings } from "./fetch.worker.ts";
 import type { FetchAnswer, FetchTask } from "./fetcher.ts";
 import { asLines, isMessage } from "./message-lines.ts";
@@ -96,9 +96,17 @@ export function createAttachments({ contents, settings, onError }: AttachmentsOp
   async function fetchOnce(task: FetchTask): Promise<Fetched | null> {
     const answer = await run(task);
     if (!answer.ok) return answer;
-    const { path, offset, bytes } = answer.file;
-    const handle = await open(path).catch(() => null);
-    return handle === null ? null : { ok: true, bytes: { handle, offset, bytes }, how: answer.how };
+    const { offset, bytes } = answer.file;
+    try {
+      const handle = await openCached(answer.file);
+      return handle === null ? null : { ok: true, bytes: { handle, offset, bytes }, how: answer.how };
+    } catch (error) {
+      return {
+        ok: false,
+        permanent: false,
+        reason: `its file cannot be opened (${(error as NodeJS.ErrnoException).code})`,
+      };
+    }
   }
 
   async function run(task: FetchTask): Promise<FetchAnswer> {

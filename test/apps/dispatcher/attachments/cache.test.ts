@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, uti
 import { open } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, it } from "node:test";
-import { type CachedFile, createAttachmentCache } from "@async-mail/dispatcher/attachments/cache";
+import { type CachedFile, createAttachmentCache, openCached } from "@async-mail/dispatcher/attachments/cache";
 import { SourceBroken } from "@async-mail/dispatcher/attachments/remote-source";
 import { START_MS } from "../../../support/clock.ts";
 import { temporaryFolder } from "../../../support/temporary-folder.ts";
@@ -70,6 +70,16 @@ describe("the cache of fetched attachments", () => {
     assert.equal((await cache.find("a"))?.askedMs, START_MS + 5_000);
   });
 
+  it("never hands out another file than the one that was fetched, even where that was replaced", async () => {
+    const cache = cacheIn(folderOf());
+    const first = await cache.store("a", HEAD, bytesOf("first"));
+    await (await openCached(first))?.close();
+    await cache.store("a", { ...HEAD, askedMs: START_MS + 1 }, bytesOf("other"));
+    assert.equal(await openCached(first), null);
+    await cache.confirm({ ...first, ...HEAD }, START_MS + 9_000);
+    assert.equal((await cache.find("a"))?.askedMs, START_MS + 1, "the other was not confirmed");
+  });
+
   it("takes a damaged entry for none", async () => {
     const cache = cacheIn(folderOf());
     const { path } = await cache.store("a", HEAD, bytesOf("x"));
@@ -106,9 +116,9 @@ describe("sweeping", () => {
   });
 
   it("removes the longest unasked of what is too much", async () => {
-    const cache = cacheIn(folderOf(), { maxBytes: 250 });
+    const cache = cacheIn(folderOf(), { maxBytes: 2_500 });
     for (const [index, key] of ["a", "b", "c"].entries())
-      await cache.store(key, { ...HEAD, askedMs: START_MS + index }, bytesOf("x".repeat(60)));
+      await cache.store(key, { ...HEAD, askedMs: START_MS + index }, bytesOf("x".repeat(1_000)));
     await cache.confirm((await cache.find("a"))!, START_MS + 10);
     await cache.sweep(START_MS + 20);
     assert.deepEqual([await cache.find("a"), await cache.find("b"), await cache.find("c")].map(Boolean), [
@@ -120,11 +130,11 @@ describe("sweeping", () => {
 
   it("comes by itself before much is added", async () => {
     const folder = folderOf();
-    const cache = cacheIn(folder, { maxBytes: 1_000 });
+    const cache = cacheIn(folder, { maxBytes: 10_000 });
     for (let index = 0; index < 30; index++)
-      await cache.store(`${index}`, { ...HEAD, askedMs: START_MS + index }, bytesOf("x".repeat(100)));
+      await cache.store(`${index}`, { ...HEAD, askedMs: START_MS + index }, bytesOf("x".repeat(1_000)));
     const bytes = readdirSync(folder).reduce((sum, name) => sum + statSync(join(folder, name)).size, 0);
-    assert.ok(bytes < 1_500, `${bytes} bytes`);
+    assert.ok(bytes < 15_000, `${bytes} bytes`);
   });
 
   it("removes what a dispatcher that died had not finished", async () => {
