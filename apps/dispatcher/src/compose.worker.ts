@@ -131,14 +131,17 @@ function invitation({ contentType, mark }: Marked) {
 }
 
 function attachment({ filename, contentType, contentId, mark, as }: Marked): MailComposerAttachment {
+  const isMail = isMessage({ filename, contentType });
   // RFC 2046 §5.2.1: a message inside a message may not be base64. One that has to be is a file like any other.
-  const type = as === "base64" && isMessage({ filename, contentType }) ? "application/octet-stream" : contentType;
+  const type = isMail && as === "base64" ? "application/octet-stream" : contentType;
   return {
     filename,
     content: as === "7bit" ? mark.toString("hex") : mark,
     contentTransferEncoding: as,
     ...(type === null ? {} : { contentType: type }),
     ...(contentId === null ? {} : { cid: contentId }),
+    // Else mail programs show it as part of the text, not as the file that it is.
+    ...(isMail ? { contentDisposition: "attachment" } : {}),
   };
 }
 
