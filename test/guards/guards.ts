@@ -2,6 +2,7 @@ import type { Guard } from "./guard.ts";
 import { ALLOWANCES } from "./rows/allowances.ts";
 import { CLAIMS } from "./rows/claims.ts";
 import { FETCHING } from "./rows/fetching.ts";
+import { INPUT } from "./rows/input.ts";
 import { REPORTING } from "./rows/reports.ts";
 import { S3 } from "./rows/s3.ts";
 import { SENDS } from "./rows/sending.ts";
@@ -11,6 +12,7 @@ import { STORAGE } from "./rows/storage.ts";
 export const GUARDS: readonly Guard[] = [
   ...CLAIMS,
   ...ALLOWANCES,
+  ...INPUT,
   ...SENDS,
   ...FETCHING,
   ...S3,
