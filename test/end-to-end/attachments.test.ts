@@ -189,6 +189,25 @@ describe("an attachment that cannot be had", () => {
   });
 });
 
+describe("messages that wait for their attachments", () => {
+  it("do not hold up the other mail of their account, however many they are", async () => {
+    const { files, api, smtp } = await start();
+    const never = Promise.withResolvers<void>();
+    files.files["/slow"] = held(never.promise, bytes(""));
+    const account = { id: "narrow", host: smtp.host, port: smtp.port, security: "none", max_connections: 1 };
+    assert.equal((await api.post("/account", account)).status, 200);
+    const slow = Array.from({ length: 30 }, (_, n) =>
+      aMessage({ account_id: "narrow", attachments: [{ url: files.url(`/slow?${n}`) }] }),
+    );
+    await api.addMessages(...slow);
+    await eventually(() => files.count("/slow") >= 8); // as many as one host is asked at a time
+    await api.addMessages(aMessage({ id: "plain", account_id: "narrow" }));
+    await smtp.received(1);
+    assert.equal(smtp.messages.length, 1);
+    never.resolve();
+  });
+});
+
 describe("a dispatcher that fetches", () => {
   it("is stopped at once, and gives its message back for another", async () => {
     const { service, files, api, smtp, processes } = await start();

@@ -31,8 +31,12 @@ export type Delivery = {
   random(): number;
 };
 
-/** A claim, and whether it is surely still ours: under another number of this process it is not. */
-export type OwnClaim = Claim & { stands(): boolean };
+export type OwnClaim = Claim & {
+  /** It is surely still ours: under another number of this process it is not. */
+  stands(): boolean;
+  /** It waits for its attachments, and needs no connection until what this answers is called. */
+  fetches(): () => void;
+};
 
 /** One claimed message, to its settled row. Answers whether that was written. Never throws. */
 export async function deliver(delivery: Delivery, claim: OwnClaim): Promise<boolean> {
@@ -117,9 +121,9 @@ function uncomposed({ permanent, reason, retryAfterMs }: Uncomposed): Reply {
   return { kind: "uncomposed", permanent, reason, ...(retryAfterMs === undefined ? {} : { retryAfterMs }) };
 }
 
-async function gather({ attachments, clock, metrics }: Delivery, claim: Claim): Promise<Gathered> {
+async function gather({ attachments, clock, metrics }: Delivery, claim: OwnClaim): Promise<Gathered> {
   const startedMs = clock.monotonicMs();
-  const gathered = await attachments.gather(claim);
+  const gathered = await attachments.gather(claim, claim.fetches);
   if (gathered.counts.length > 0) metrics.gathered((clock.monotonicMs() - startedMs) / 1000, gathered.counts);
   return gathered;
 }

@@ -97,6 +97,7 @@ function claim({ store, clock, flight, ...limits }: Dispatcher, process: number)
     capacity: limits.capacity,
     bytes: Math.max(0, limits.maxBytesInFlight - flight.bytes()),
     held: flight.held(),
+    fetching: flight.fetching(),
     maxConnectionsPerAccount: limits.maxConnectionsPerAccount,
   };
   return store.queue.claimDue(request, clock.now());
@@ -109,7 +110,7 @@ function begin(dispatcher: Dispatcher, number: number, claims: Claim[]): void {
   withholding.claimed(claims);
   for (const one of claims) {
     reservations.taken(one);
-    flight.add(one, deliver(delivery, { ...one, stands }));
+    flight.add(one, deliver(delivery, { ...one, stands, fetches: () => flight.fetches(one) }));
   }
   if (claims.length > 0) log.claimed({ count: claims.length });
 }

@@ -9,12 +9,16 @@ export type Flight = {
   bytes(): number;
   /** Messages by account key; no entry: none. */
   held(): ReadonlyMap<number, number>;
-  /** How many have been, and are no more. */
+  /** Those of them that wait for their attachments, by account key. */
+  fetching(): ReadonlyMap<number, number>;
+  /** How often a place has become free: a message is no more in flight, or waits for its attachments. */
   landings(): number;
   /** How many of these have no outcome in the file: whether they were sent is not for us to say any more. */
   unsettled(): number;
   /** One that is sent alone is under way. */
   solo(): boolean;
+  /** The message waits for its attachments from now on. Answers what is to be called when they are there. */
+  fetches(claim: Pick<Flying, "accountKey">): () => void;
   /** Keeps the claim in flight until `delivery` is done, which answers whether the claim was settled. */
   add(claim: Flying, delivery: Promise<boolean>): void;
   /** Resolves when nothing is in flight, or when aborted. */
@@ -27,9 +31,10 @@ export type Flight = {
  */
 const LANDINGS_MS = 0;
 
-/** `onLanding` hears, soon after, that messages no longer are. */
+/** `onLanding` hears, soon after, that places have become free. */
 export function createFlight(onLanding: () => void): Flight {
   const held = new Map<number, number>();
+  const fetching = new Map<number, number>();
   const deliveries = new Set<Promise<void>>();
   let landing = false;
   let bytes = 0;
@@ -40,12 +45,11 @@ export function createFlight(onLanding: () => void): Flight {
   function count(claim: Flying, change: 1 | -1): void {
     bytes += change * claim.bytes;
     if (claim.solo) solos += change;
-    const messages = (held.get(claim.accountKey) ?? 0) + change;
-    if (messages === 0) held.delete(claim.accountKey);
-    else held.set(claim.accountKey, messages);
+    add(held, claim.accountKey, change);
   }
 
   function tell(): void {
+    landings += 1;
     if (landing) return;
     landing = true;
     setTimeout(() => {
@@ -58,6 +62,7 @@ export function createFlight(onLanding: () => void): Flight {
     size: () => deliveries.size,
     bytes: () => bytes,
     held: () => held,
+    fetching: () => fetching,
     landings: () => landings,
     unsettled: () => unsettled,
     solo: () => solos > 0,
@@ -67,10 +72,14 @@ export function createFlight(onLanding: () => void): Flight {
         count(claim, -1);
         if (!settled) unsettled += 1;
         deliveries.delete(flying);
-        landings += 1;
         tell();
       });
       deliveries.add(flying);
+    },
+    fetches({ accountKey }) {
+      add(fetching, accountKey, 1);
+      tell();
+      return () => add(fetching, accountKey, -1);
     },
     async landed(signal) {
       const aborted = new Promise<void>((resolve) =>
@@ -79,4 +88,10 @@ export function createFlight(onLanding: () => void): Flight {
       while (deliveries.size > 0 && !signal?.aborted) await Promise.race([aborted, Promise.all(deliveries)]);
     },
   };
+}
+
+function add(counts: Map<number, number>, key: number, change: 1 | -1): void {
+  const count = (counts.get(key) ?? 0) + change;
+  if (count === 0) counts.delete(key);
+  else counts.set(key, count);
 }

@@ -164,6 +164,8 @@ export type ClaimRequest = {
   bytes: number;
   /** Claims it holds, by account key; absent: none. */
   held: ReadonlyMap<number, number>;
+  /** How many of these wait for their attachments, and need no connection yet; absent: none. */
+  fetching?: ReadonlyMap<number, number>;
   /** The configured `max_connections_per_account`. */
   maxConnectionsPerAccount: number;
 };

@@ -10,8 +10,8 @@ export const ALLOWANCES: Guard[] = [
   {
     guard: "limit: counted in the transaction that claims",
     file: TURN,
-    code: "    limits.messages,\n    turn.share",
-    without: "    turn.share",
+    code: "    limits.messages,\n    placesLeft",
+    without: "    placesLeft",
     test: CLAIM_TEST,
     fails: "count what is in flight and what ended within the window",
   },

@@ -348,6 +348,25 @@ describe("a claim", () => {
     assert.equal(watcher.changed(), false);
     await watcher.close();
   });
+
+  it("leave room for more while messages wait for their attachments, which take half of the slots at most", async () => {
+    await anAccount({ id: "a", maxConnections: 1 });
+    await enqueue("a", 300);
+    await claim();
+    const key = 1;
+    const held = (all: number, fetching: number) => ({
+      held: new Map([[key, all]]),
+      fetching: new Map([[key, fetching]]),
+      slots: 50,
+      capacity: 20,
+    });
+    assert.equal((await claim(held(2, 0))).length, 0, "both are ready to go");
+    assert.equal((await claim(held(2, 2))).length, 2);
+    assert.equal((await claim(held(4, 1))).length, 0);
+    assert.equal((await claim(held(12, 12))).length, 0, "ten of twenty slots, and two that are ready");
+    assert.equal((await claim(held(12, 11))).length, 0);
+    assert.equal((await claim(held(11, 11))).length, 1);
+  });
 });
 
 describe("a held account", () => {

@@ -25,8 +25,11 @@ type Ready = ({ ok: true; attached: Attached[] } | Failed) & { counts: Attachmen
 export type Attached = { as: AttachedAs; part: Part };
 
 export type Attachments = {
-  /** Fetches them side by side. Throws what reading the database throws, and ComposerClosed. */
-  gather(claim: Claim): Promise<Gathered>;
+  /**
+   * Fetches them side by side; `fetches` hears of it when some are elsewhere, and what it answers is called when they are
+   * here. Throws what reading the database throws, and ComposerClosed.
+   */
+  gather(claim: Claim, fetches?: () => () => void): Promise<Gathered>;
   /** Whoever is being waited for is not. */
   stop(): void;
   close(): Promise<void>;
@@ -52,15 +55,17 @@ export function createAttachments({ contents, settings, onError }: AttachmentsOp
   let pool: Piscina | null = null;
   let messages = 0;
 
-  async function gather(claim: Claim): Promise<Gathered> {
+  async function gather(claim: Claim, fetches?: () => () => void): Promise<Gathered> {
     const wanted = draftAttachments(claim.payload);
     if (wanted.length === 0) return NONE;
     const message = ++messages;
     const hasContents = wanted.some(({ source }) => source.kind === "content");
+    const isElsewhere = wanted.some(({ source }) => source.kind !== "content");
     const inline = hasContents ? await contents(claim.messageKey) : [];
+    const arrived = isElsewhere ? fetches?.() : undefined;
     const all = Promise.all(wanted.map((one) => bytesOf(one, inline, { message, sinceMs: sinceOf(claim) })));
     const release = async () => {
-      if (wanted.some(({ source }) => source.kind !== "content")) giveBack(message);
+      if (isElsewhere) giveBack(message);
       await closeAll(await all);
     };
     try {
@@ -68,6 +73,8 @@ export function createAttachments({ contents, settings, onError }: AttachmentsOp
     } catch (error) {
       void release();
       throw error;
+    } finally {
+      arrived?.();
     }
   }
 

@@ -23,6 +23,8 @@ const EARLIEST_IMMEDIATE = `${EARLIEST} AND priority = 0`;
 
 /** Claims of a queue for each of its connections: one is sent, one composed ahead, so that a connection never waits. */
 export const AHEAD = 2;
+/** Claims of a queue beyond those: of messages whose attachments are on their way, which use no connection. */
+export const FETCHING = 100;
 
 /** Each queue as it was read. */
 const asRead = new WeakMap<Queue, QueueRow>();
@@ -101,7 +103,7 @@ function opensAt(tx: Tx, queue: Queue): number | null {
   queue.limitedUntilMs = limit?.untilMs ?? null;
 
   if (!queue.account) return null;
-  if (queue.capacity !== null && queue.inFlight >= queue.capacity) return null;
+  if (queue.capacity !== null && queue.inFlight >= queue.capacity + FETCHING) return null;
   if (queue.probe !== null) return null; // one at a time
   let open = queue.servedMs + gapOf(queue, tx.now.steadyMs);
   if (queue.heldBy !== null) {
