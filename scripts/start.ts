@@ -8,6 +8,8 @@ import { printer } from "./log-lines.ts";
 import { runProcesses } from "./process-group.ts";
 
 const KINDS = ["api", "dispatcher", "reporter"] as const;
+/** Where mail is kept, where it goes and who hears of it. Others, such as HOST or AWS_REGION, are set in many a shell. */
+const DECIDING = ["storage", "smtp", "sync"];
 const root = resolve(import.meta.dirname, "..");
 /** Both only for the sandbox, which no setting can reach. */
 const options = readOptions();
@@ -32,7 +34,7 @@ function readOptions(): { port: number; folder: string } {
 
 /** The file or the variables that say how to run; null when there are none. */
 function whatConfigures(): string | null {
-  const set = environmentNames().filter((name) => process.env[name]);
+  const set = environmentNames(DECIDING).filter((name) => process.env[name]);
   if (set.length > 0) return set.join(", ");
   return existsSync(resolve(root, "config.ini")) ? "config.ini" : null;
 }

@@ -25,12 +25,7 @@ const homesOfLibraries: Record<string, string[]> = {
   "@aws-sdk/client-s3": ["apps/dispatcher/src/attachments/fetch-s3.ts"],
   nodemailer: ["apps/dispatcher/src/"],
   piscina: ["apps/dispatcher/src/"],
-  undici: [
-    "apps/reporter/src/client.ts",
-    "apps/dispatcher/src/attachments/fetch-url.ts",
-    "libs/runtime/src/egress.ts",
-    "exact-client.ts",
-  ],
+  undici: ["apps/reporter/src/client.ts", "apps/dispatcher/src/attachments/fetch-url.ts", "libs/runtime/src/egress.ts"],
   pino: ["libs/runtime/src/log.ts"],
   ini: ["libs/runtime/src/"],
   "prom-client": ["libs/runtime/src/", "apps/"],

@@ -59,6 +59,7 @@ export async function startSandbox({ folder, port, terminal, tell }: Options): P
       SMTP_SECURITY: "none",
       SMTP_EHLO_NAME: "[127.0.0.1]",
       PROXY_SYNC_URL: desk.url,
+      ATTACHMENTS_ALLOW_HOSTS: "127.0.0.0/8, ::1",
     },
     read: (kind, line) => {
       if (isTrouble(line)) tell(`${kind} ${readable(line)}`);

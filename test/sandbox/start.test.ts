@@ -71,6 +71,7 @@ test("when one process dies, all end, with its name and exit code 1", async () =
 test("a port in use is named", async () => {
   const squatter = createServer().listen(0, "127.0.0.1");
   await new Promise((resolve) => squatter.once("listening", resolve));
+  squatter.unref(); // it must not outlive a failure of this test
   const { port } = squatter.address() as AddressInfo;
   const start = npmStart({ folder: temporaryFolder(), port });
   assert.equal((await start.exited()).code, 1);

@@ -194,7 +194,8 @@ const running = runLoop({
 });
 const sweeping = runLoop({
   pass: async () => {
-    await attachmentCache.sweep(clock.now().wallMs);
+    const failure = await attachmentCache.sweep(clock.now().wallMs);
+    if (failure !== null) log.warning(`fetched attachments could not be removed: ${failure}`);
     return { waitMs: SWEEP_MS };
   },
   clock,

@@ -1,5 +1,4 @@
 import { Readable } from "node:stream";
-import { wrap } from "nodemailer/lib/base64";
 import { bytesOf, type Composed, LINE_BYTES, type OpenFile } from "./composed.ts";
 
 /** Large messages are handed over in pieces, so that the last one is asked about when the others have left. */
@@ -67,9 +66,25 @@ async function* encoded(content: Uint8Array | OpenFile): AsyncGenerator<Uint8Arr
   const all = bytesOf(content);
   for (let at = 0; at < all; at += CONTENT_BYTES) {
     const bytes = await read(content, at, Math.min(CONTENT_BYTES, all - at));
-    const lines = wrap(bytes.toString("base64"), 76);
-    yield Buffer.from(at + bytes.length < all ? `${lines}\r\n` : lines, "latin1");
+    yield base64Lines(bytes, at + bytes.length === all);
   }
+}
+
+const LINE = 76;
+
+/** Each line ends with CRLF, but for the last of all. By hand: nodemailer's takes twice the time, the most of sending. */
+function base64Lines(bytes: Buffer, isLast: boolean): Buffer {
+  const text = Buffer.from(bytes.toString("base64"), "latin1");
+  const lines = Math.ceil(text.length / LINE);
+  const wrapped = Buffer.allocUnsafe(text.length + 2 * (isLast ? lines - 1 : lines));
+  let to = 0;
+  for (let from = 0; from < text.length; from += LINE) {
+    to += text.copy(wrapped, to, from, from + LINE);
+    if (to === wrapped.length) break;
+    wrapped[to++] = 0x0d;
+    wrapped[to++] = 0x0a;
+  }
+  return wrapped;
 }
 
 async function read(content: Uint8Array | OpenFile, at: number, bytes: number): Promise<Buffer> {

@@ -1,8 +1,8 @@
 import { isIP } from "node:net";
-import { Agent, buildConnector, type Dispatcher, Pool } from "undici";
+import { Agent, buildConnector, type Dispatcher } from "undici";
 import { type AddressRule, ForbiddenAddress } from "./address-rule.ts";
-import { ExactClient } from "./exact-client.ts";
-import { type Lookup, permittedLookup, systemLookup } from "./permitted-lookup.ts";
+import { type Lookup, permittedLookup } from "./permitted-lookup.ts";
+import { systemLookup } from "./system-lookup.ts";
 
 export { type AddressRule, ForbiddenAddress } from "./address-rule.ts";
 export { publicAddressesOnly } from "./public-addresses.ts";
@@ -27,7 +27,7 @@ export function createEgress({
   mayReach,
   connectTimeoutMs,
   connectionsPerOrigin,
-  lookup = systemLookup,
+  lookup = systemLookup({ patienceMs: connectTimeoutMs }),
 }: EgressOptions): Dispatcher {
   return new Agent({
     connections: connectionsPerOrigin,
@@ -37,8 +37,6 @@ export function createEgress({
     bodyTimeout: 0,
     allowH2: false,
     connect: connector(mayReach, lookup, connectTimeoutMs),
-    factory: (origin, options) =>
-      new Pool(origin, { ...options, factory: (url, given) => new ExactClient(url, given) }),
   });
 }
 
@@ -47,7 +45,7 @@ function connector(mayReach: AddressRule, lookup: Lookup, timeoutMs: number): bu
     timeout: timeoutMs,
     allowH2: false,
     rejectUnauthorized: true,
-    lookup: permittedLookup({ mayReach, lookup, patienceMs: timeoutMs }),
+    lookup: permittedLookup(mayReach, lookup),
   });
   return (options, done) => {
     const host = options.hostname;

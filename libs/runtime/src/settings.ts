@@ -251,7 +251,9 @@ export const settings = {
     timeoutSeconds: setting(seconds(0.1, 3600), "30", "Total time for fetching one attachment, redirects and all."),
     maxBytes: setting(bytes, "26214400", "The largest attachment."),
     maxMessageBytes: setting(bytes, "36700160", "The largest composed message."),
-    allowHosts: setting(hosts, "", "Hosts or networks that URL attachments may reach although private."),
+    allowHosts: setting(hosts, "", "Hosts or networks that URL attachments may reach although private.", {
+      env: ["ATTACHMENTS_ALLOW_HOSTS"],
+    }),
     cacheSeconds: setting(
       seconds(0, 1e9),
       "10800",
@@ -336,9 +338,10 @@ export function settingRows(): {
   );
 }
 
-/** Every variable that the configuration reads. */
-export function environmentNames(): string[] {
+/** Every variable that the configuration reads; with `sections`, for these alone. */
+export function environmentNames(sections: readonly string[] = Object.keys(settings)): string[] {
   const ofSetting = ({ env, secret }: Setting<unknown>) =>
     secret ? env.flatMap((name) => [name, `${name}_FILE`]) : env;
-  return ["ASYNC_MAIL_CONFIG", ...settingRows().flatMap(({ setting }) => ofSetting(setting))];
+  const rows = settingRows().filter(({ section }) => sections.includes(section));
+  return ["ASYNC_MAIL_CONFIG", ...rows.flatMap(({ setting }) => ofSetting(setting))];
 }

@@ -1,5 +1,5 @@
 import { createHash, randomUUID } from "node:crypto";
-import { type FileHandle, mkdir, open, readdir, rename, rm, stat, statfs, utimes } from "node:fs/promises";
+import { constants, type FileHandle, mkdir, open, readdir, rename, rm, stat, statfs } from "node:fs/promises";
 import { join } from "node:path";
 import { SourceBroken, type Validator } from "./remote-source.ts";
 
@@ -14,17 +14,23 @@ export type CachedEntry = CachedFile & {
 
 /** Fetched attachments, one file for each source, in a folder that any number of dispatchers share. */
 export type AttachmentCache = {
-  find(key: string): Promise<CachedEntry | null>;
+  /** An entry that is found counts as used at `nowMs` (wall). */
+  find(key: string, nowMs: number): Promise<CachedEntry | null>;
   /** The source was asked at `askedMs`, and is still the same. */
   confirm(entry: CachedEntry, askedMs: number): Promise<void>;
   /** Throws what `body` throws, and SourceBroken where the disk has no room. */
-  store(
-    key: string,
-    head: Pick<CachedEntry, "validator" | "askedMs">,
-    body: AsyncIterable<Uint8Array>,
-  ): Promise<CachedFile>;
-  /** Removes what is too old, and the oldest of what is too much. Whoever reads one of these files reads on. */
-  sweep(nowMs: number): Promise<void>;
+  store(key: string, head: NewEntry, body: AsyncIterable<Uint8Array>): Promise<CachedFile>;
+  /**
+   * Removes what was not used for too long, and the longest unused of what is too much; whoever reads one of these
+   * files reads on. `lacking`: of the disk's room, more has to go for that. Answers why some could not be removed;
+   * null: all were.
+   */
+  sweep(nowMs: number, lacking?: number): Promise<string | null>;
+};
+
+export type NewEntry = Pick<CachedEntry, "validator" | "askedMs"> & {
+  /** As far as that is known. */
+  expectedBytes: number;
 };
 
 export type CacheOptions = {
@@ -36,9 +42,16 @@ export type CacheOptions = {
 };
 
 /** Before the bytes of an entry stands one line of JSON. */
-type Head = { id: string; boot: string; validator: Validator | null };
+type Head = {
+  id: string;
+  boot: string;
+  validator: Validator | null;
+  /** Of what follows, with leading zeros: it is filled in when all has come, and must not change the line's length. */
+  bytes: string;
+};
 
 const LONGEST_HEAD = 4096;
+const BYTES_DIGITS = 15;
 const ENTRY = /^[0-9a-f]{64}$/;
 const PART = /^[0-9a-f]{64}\.[0-9a-f-]{36}\.part$/;
 /** No fetch takes so long: whoever was writing it is gone. */
@@ -46,65 +59,91 @@ const DEAD_PART_MS = 2 * 3600 * 1000;
 /** Left free on the disk, which is the database's too and has a reserve of its own: so much, or this part of a small one. */
 const RESERVE_BYTES = 64 * 1024 * 1024;
 const RESERVE_SHARE = 0.25;
+/** Others write to the same disk: how much is left is looked at again after so much. */
+const LOOK_BYTES = 4 * 1024 * 1024;
 /** When so much of what it may hold was added, it is swept. */
 const SWEEP_SHARE = 0.1;
 
 export function createAttachmentCache({ folder, bootId, maxBytes, maxAgeMs }: CacheOptions): AttachmentCache {
   let unswept = 0;
+  /** Expected of what is being stored, and not there yet. */
+  let coming = 0;
   const pathOf = (key: string) => join(folder, createHash("sha256").update(key).digest("hex"));
 
-  async function find(key: string): Promise<CachedEntry | null> {
+  async function find(key: string, nowMs: number): Promise<CachedEntry | null> {
     const found = await openEntry(pathOf(key));
-    await found?.handle.close();
-    return found === null || found.boot !== bootId ? null : found.entry;
+    if (found === null) return null;
+    try {
+      if (found.boot !== bootId) return null;
+      await touch(found.handle, nowMs, found.entry.askedMs);
+      return found.entry;
+    } finally {
+      await found.handle.close();
+    }
   }
 
-  async function store(
-    key: string,
-    { validator, askedMs }: Pick<CachedEntry, "validator" | "askedMs">,
-    body: AsyncIterable<Uint8Array>,
-  ): Promise<CachedFile> {
+  async function store(key: string, entry: NewEntry, body: AsyncIterable<Uint8Array>): Promise<CachedFile> {
+    const { validator, askedMs, expectedBytes } = entry;
     await mkdir(folder, { recursive: true, mode: 0o700 });
+    if (unswept > maxBytes * SWEEP_SHARE) await sweep(askedMs);
     const path = pathOf(key);
     const id = randomUUID();
     const part = `${path}.${id}.part`;
-    const head = Buffer.from(`${JSON.stringify({ id, boot: bootId, validator } satisfies Head)}\n`);
+    const headOf = (bytes: number) =>
+      headLine({ id, boot: bootId, validator, bytes: String(bytes).padStart(BYTES_DIGITS, "0") });
+    let missing = await admitted(expectedBytes, askedMs);
+    const arrived = async (bytes: number) => {
+      const expected = Math.min(bytes, missing);
+      missing -= expected;
+      coming -= expected;
+      if ((await freeBytes()) < 0) throw noRoom();
+    };
     try {
-      await mustHaveRoom();
-      if (unswept > maxBytes * SWEEP_SHARE) await sweep(askedMs);
-      const bytes = await write(part, head, body);
-      await utimes(part, askedMs / 1000, askedMs / 1000);
+      const bytes = await write(part, headOf, body, askedMs, arrived);
       await rename(part, path);
       unswept += bytes;
-      return { path, id, offset: head.length, bytes };
+      return { path, id, offset: headOf(bytes).length, bytes };
     } catch (error) {
       await rm(part, { force: true });
       throw (error as NodeJS.ErrnoException).code === "ENOSPC" ? noRoom() : error;
+    } finally {
+      coming -= missing;
     }
   }
 
-  async function mustHaveRoom(): Promise<void> {
+  /** Beside all that is coming already; what is kept goes for it. Answers it; throws SourceBroken. */
+  async function admitted(bytes: number, nowMs: number): Promise<number> {
+    const lacking = coming + bytes - (await freeBytes());
+    if (lacking > 0) await sweep(nowMs, lacking);
+    if ((await freeBytes()) < coming + bytes) throw noRoom();
+    coming += bytes;
+    return bytes;
+  }
+
+  /** Above the reserve. */
+  async function freeBytes(): Promise<number> {
     const { bavail, blocks, bsize } = await statfs(folder);
-    if (bavail * bsize < Math.min(RESERVE_BYTES, blocks * bsize * RESERVE_SHARE)) throw noRoom();
+    return bavail * bsize - Math.min(RESERVE_BYTES, blocks * bsize * RESERVE_SHARE);
   }
 
-  async function sweep(nowMs: number): Promise<void> {
+  async function sweep(nowMs: number, lacking = 0): Promise<string | null> {
     unswept = 0;
-    const kept = [];
-    for (const name of await namesIn(folder)) {
-      const path = join(folder, name);
-      const found = ENTRY.test(name) || PART.test(name) ? await stat(path).catch(() => null) : null;
-      if (found === null) continue;
-      const ageMs = Math.abs(nowMs - found.mtimeMs); // in the future: the clock was set back since
-      if (ageMs > (PART.test(name) ? DEAD_PART_MS : maxAgeMs)) await rm(path, { force: true });
-      else kept.push({ path, bytes: found.size, atMs: found.mtimeMs });
+    const { entries, parts } = await filesIn(folder);
+    // In the future: the clock was set back since.
+    const isOlder = (one: Kept, ms: number) => Math.abs(nowMs - one.usedMs) > ms;
+    const doomed = [
+      ...parts.filter((one) => isOlder(one, DEAD_PART_MS)),
+      ...entries.filter((one) => isOlder(one, maxAgeMs)),
+    ];
+    const left = entries.filter((one) => !doomed.includes(one)).sort((a, b) => a.usedMs - b.usedMs);
+    const total = left.reduce((sum, { bytes }) => sum + bytes, 0);
+    let excess = Math.max(total - maxBytes, lacking);
+    for (const one of left) {
+      if (excess <= 0) break;
+      doomed.push(one);
+      excess -= one.bytes;
     }
-    let total = kept.reduce((sum, { bytes }) => sum + bytes, 0);
-    for (const { path, bytes } of kept.sort((a, b) => a.atMs - b.atMs)) {
-      if (total <= maxBytes) return;
-      await rm(path, { force: true });
-      total -= bytes;
-    }
+    return await removeAll(doomed);
   }
 
   return {
@@ -114,10 +153,39 @@ export function createAttachmentCache({ folder, bootId, maxBytes, maxAgeMs }: Ca
     confirm: async (entry, askedMs) => {
       // Whoever removed or replaced it meanwhile was free to: it is fetched again when it is opened in vain.
       const handle = await openCached(entry);
-      await handle?.utimes(askedMs / 1000, askedMs / 1000);
-      await handle?.close();
+      if (handle === null) return;
+      await touch(handle, askedMs, askedMs).finally(() => handle.close());
     },
   };
+}
+
+type Kept = { path: string; bytes: number; usedMs: number };
+
+async function filesIn(folder: string): Promise<{ entries: Kept[]; parts: Kept[] }> {
+  const found: { entries: Kept[]; parts: Kept[] } = { entries: [], parts: [] };
+  const names = await readdir(folder).catch(() => []); // nothing was fetched yet
+  for (const name of names) {
+    const list = ENTRY.test(name) ? found.entries : PART.test(name) ? found.parts : null;
+    const path = join(folder, name);
+    const status = list === null ? null : await stat(path).catch(() => null);
+    if (status !== null) list?.push({ path, bytes: status.size, usedMs: Math.max(status.atimeMs, status.mtimeMs) });
+  }
+  return found;
+}
+
+async function removeAll(doomed: Kept[]): Promise<string | null> {
+  let failure: string | null = null;
+  for (const { path } of doomed) {
+    await rm(path, { force: true }).catch((error) => {
+      failure = String(error);
+    });
+  }
+  return failure;
+}
+
+/** A file that is another user's is left as it is, and asked for again then. */
+async function touch(handle: FileHandle, usedMs: number, askedMs: number): Promise<void> {
+  await handle.utimes(usedMs / 1000, askedMs / 1000).catch(() => {});
 }
 
 /** The file itself; null: it is there no more, or is another one by now. Throws what opening throws otherwise. */
@@ -131,7 +199,8 @@ export async function openCached({ path, id }: CachedFile): Promise<FileHandle |
 
 /** Null: nothing is there, or none of ours, which is fetched and written over. */
 async function openEntry(path: string): Promise<{ handle: FileHandle; boot: string; entry: CachedEntry } | null> {
-  const handle = await open(path).catch((error) => {
+  // Whatever else may stand there, a pipe say, is not waited for.
+  const handle = await open(path, constants.O_RDONLY | constants.O_NONBLOCK).catch((error) => {
     if (error.code === "ENOENT" || error.code === "ENOTDIR") return null;
     throw error;
   });
@@ -140,8 +209,9 @@ async function openEntry(path: string): Promise<{ handle: FileHandle; boot: stri
     const { buffer, bytesRead } = await handle.read(Buffer.alloc(LONGEST_HEAD), 0, LONGEST_HEAD, 0);
     const end = buffer.subarray(0, bytesRead).indexOf("\n");
     const { size, mtimeMs } = await handle.stat();
-    const { id, boot, validator } = JSON.parse(buffer.toString("utf8", 0, end)) as Head;
+    const { id, boot, validator, bytes } = JSON.parse(buffer.toString("utf8", 0, end)) as Head;
     const offset = end + 1;
+    if (Number(bytes) !== size - offset) throw new Error("cut, or something was added");
     return { handle, boot, entry: { path, id, offset, bytes: size - offset, validator, askedMs: Math.round(mtimeMs) } };
   } catch {
     await handle.close();
@@ -149,23 +219,37 @@ async function openEntry(path: string): Promise<{ handle: FileHandle; boot: stri
   }
 }
 
-async function write(path: string, head: Uint8Array, body: AsyncIterable<Uint8Array>): Promise<number> {
+async function write(
+  path: string,
+  headOf: (bytes: number) => Buffer,
+  body: AsyncIterable<Uint8Array>,
+  askedMs: number,
+  arrived: (bytes: number) => Promise<void>,
+): Promise<number> {
   const handle = await open(path, "wx", 0o600);
   try {
-    await handle.writeFile(head);
+    await handle.writeFile(headOf(0));
     let bytes = 0;
+    let unlooked = 0;
     for await (const piece of body) {
       await handle.writeFile(piece);
       bytes += piece.length;
+      unlooked += piece.length;
+      if (unlooked < LOOK_BYTES) continue;
+      await arrived(unlooked);
+      unlooked = 0;
     }
+    const head = headOf(bytes);
+    await handle.write(head, 0, head.length, 0);
+    await handle.utimes(askedMs / 1000, askedMs / 1000);
     return bytes;
   } finally {
     await handle.close();
   }
 }
 
-function namesIn(folder: string): Promise<string[]> {
-  return readdir(folder).catch(() => []); // nothing was fetched yet
+function headLine(head: Head): Buffer {
+  return Buffer.from(`${JSON.stringify(head)}\n`);
 }
 
 function noRoom(): SourceBroken {

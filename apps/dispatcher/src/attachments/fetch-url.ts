@@ -39,7 +39,8 @@ export function createUrlSource({ egress, maxBytes }: UrlSourceOptions): UrlSour
     }
     const { statusCode, headers, body } = response;
     const isConditional = Object.keys(condition).length > 0;
-    const answer = readAnswer(statusCode, headers, { from: fromWhere(hop), maxBytes, isConditional });
+    const urls = [hop.first, hop.url];
+    const answer = readAnswer(statusCode, headers, { from: fromWhere(hop), urls, maxBytes, isConditional });
     if (answer.kind === "file") {
       const { encodings, declaredBytes, validator } = answer;
       const decoded = decodedBody(body, { encodings, maxBytes, signal });

@@ -2,11 +2,11 @@ import { isS3Allowed } from "@async-mail/domain/s3-allow";
 import { createClock } from "@async-mail/runtime/clock";
 import { createEgress, publicAddressesOnly } from "@async-mail/runtime/egress";
 import { workerData } from "piscina";
-import { createByteRoom } from "./byte-room.ts";
 import { createAttachmentCache } from "./cache.ts";
 import { createS3Source, type S3Config } from "./fetch-s3.ts";
 import { createUrlSource } from "./fetch-url.ts";
 import { createFetcher, type FetchAnswer, type FetchTask } from "./fetcher.ts";
+import { createRoom } from "./room.ts";
 import { createSlots } from "./slots.ts";
 
 export type FetchSettings = {
@@ -14,7 +14,7 @@ export type FetchSettings = {
   /** Of one attachment. */
   maxBytes: number;
   timeoutMs: number;
-  /** Of all that is fetched and not sent yet. */
+  /** Of all that is coming. */
   bytesAtOnce: number;
   allowHosts: readonly string[];
   s3: S3Config;
@@ -35,7 +35,6 @@ const egress = createEgress({
 const urls = createUrlSource({ egress, maxBytes });
 const buckets = createS3Source(s3);
 const clock = createClock(0);
-const room = createByteRoom(bytesAtOnce);
 const fetcher = createFetcher({
   cache: createAttachmentCache(cache),
   refusal: (source) => (source.kind === "url" || isS3Allowed(s3.allow, source) ? null : "not allowed (s3.allow)"),
@@ -45,15 +44,10 @@ const fetcher = createFetcher({
   maxBytes,
   timeoutMs,
   slots: createSlots({ each: AT_ONCE_EACH_HOST, all: AT_ONCE }),
-  room,
+  room: createRoom(bytesAtOnce),
   now: () => clock.now().wallMs,
 });
 
 export default function bring(task: FetchTask): Promise<FetchAnswer> {
   return fetcher.bring(task);
-}
-
-/** The message needs its files no more. */
-export function release(message: number): void {
-  room.giveBack(message);
 }

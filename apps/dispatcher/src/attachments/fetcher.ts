@@ -1,7 +1,7 @@
 import type { AttachmentSource } from "@async-mail/domain/draft";
-import type { ByteRoom } from "./byte-room.ts";
 import type { AttachmentCache, CachedEntry, CachedFile } from "./cache.ts";
 import { type Opened, SourceBroken, type SourceFailure, SourceRefused, type Validator } from "./remote-source.ts";
+import { createRoom, type Room } from "./room.ts";
 import type { Slots } from "./slots.ts";
 
 export type RemoteSource = Extract<AttachmentSource, { kind: "url" | "s3" }>;
@@ -10,8 +10,6 @@ export type FetchTask = {
   source: RemoteSource;
   /** Wall ms: when its message was allowed to go. */
   sinceMs: number;
-  /** The message for which it takes room; a smaller number is an older one. */
-  message: number;
 };
 
 /** A value in either case: errors lose what they carry between threads. */
@@ -33,40 +31,55 @@ export type FetcherOptions = {
   s3Endpoint: string | null;
   /** Of one attachment. */
   maxBytes: number;
-  /** Total time of one fetch; and how long one may wait for its turn before. */
+  /** Total time of one fetch; and how long one may wait for its turn before it. */
   timeoutMs: number;
   /** Taken by host. */
   slots: Slots;
-  /** For the files of messages that are not sent yet. */
-  room: Pick<ByteRoom, "take">;
+  /** For the bytes that are announced and have not come yet. */
+  room: Room;
   /** Wall ms. */
   now(): number;
 };
 
+/** Each has a file open for a moment. */
+const LOOKS_AT_ONCE = 32;
+const NEVER = new AbortController().signal;
+/** Most files whose length is not told are small. */
+const UNDECLARED_BYTES = 1024 * 1024;
 /** Whatever a server says: it may be mended long before. */
 const LONGEST_RETRY_AFTER_MS = 86_400_000;
 
 export function createFetcher(options: FetcherOptions): Fetcher {
   const { cache, now } = options;
+  const looking = createRoom(LOOKS_AT_ONCE);
   /** What is being fetched serves all who want it, unless they were accepted after it was asked for. */
   const underWay = new Map<string, { begunMs: number; answer: Promise<FetchAnswer> }>();
 
-  async function bring({ source, sinceMs, message }: FetchTask): Promise<FetchAnswer> {
+  async function bring({ source, sinceMs }: FetchTask): Promise<FetchAnswer> {
     const refusal = options.refusal(source);
     if (refusal !== null) return { ok: false, permanent: true, reason: refusal };
     const key = keyOf(source, options.s3Endpoint);
-    const entry = await cache.find(key).catch(() => null); // it is fetched, and storing it tells what is wrong
+    const entry = await found(key);
     const running = underWay.get(key);
     if (running !== undefined && running.begunMs >= sinceMs) return asCached(await running.answer);
     if (entry !== null && isFresh(source, entry, sinceMs)) return cached(entry);
     const begunMs = now();
-    const answer = fetchAnew(options, { source, key, entry, begunMs, message });
+    const answer = fetchAnew(options, { source, key, entry, begunMs });
     underWay.set(key, { begunMs, answer });
     try {
       return await answer;
     } finally {
       if (underWay.get(key)?.answer === answer) underWay.delete(key);
     }
+  }
+
+  /** What cannot be read is fetched, and storing it tells what is wrong. */
+  async function found(key: string): Promise<CachedEntry | null> {
+    const leave = await looking.take(1, NEVER);
+    return await cache
+      .find(key, now())
+      .catch(() => null)
+      .finally(leave);
   }
 
   function isFresh(source: RemoteSource, entry: CachedEntry, sinceMs: number): boolean {
@@ -78,7 +91,7 @@ export function createFetcher(options: FetcherOptions): Fetcher {
   return { bring };
 }
 
-type Transfer = { source: RemoteSource; key: string; entry: CachedEntry | null; begunMs: number; message: number };
+type Transfer = { source: RemoteSource; key: string; entry: CachedEntry | null; begunMs: number };
 
 async function fetchAnew(options: FetcherOptions, wanted: Transfer): Promise<FetchAnswer> {
   const { slots, timeoutMs } = options;
@@ -104,7 +117,7 @@ async function fetchAnew(options: FetcherOptions, wanted: Transfer): Promise<Fet
 
 async function transfer(options: FetcherOptions, wanted: Transfer, limit: AbortSignal): Promise<FetchAnswer> {
   const { cache, maxBytes, room } = options;
-  const { source, key, entry, begunMs, message } = wanted;
+  const { source, key, entry, begunMs } = wanted;
   const opened = await options.open(source, entry?.validator ?? null, limit);
   if (opened.kind === "failed") {
     if (limit.aborted) throw limit.reason;
@@ -121,29 +134,25 @@ async function transfer(options: FetcherOptions, wanted: Transfer, limit: AbortS
     await reader.return?.();
     throw tooLarge(maxBytes, declaredBytes);
   }
-  // Without a declared length it may become as large as any.
-  const expected = declaredBytes ?? maxBytes;
+  const expectedBytes = declaredBytes ?? UNDECLARED_BYTES;
+  let leave = () => {};
   try {
-    await room.take(message, expected, limit);
-  } catch (error) {
+    leave = await room.take(expectedBytes, limit);
+    const file = await cache.store(key, { validator, askedMs: begunMs, expectedBytes }, bounded(reader, maxBytes));
+    return { ok: true, file, how: "fetched" };
+  } finally {
+    leave();
     await reader.return?.();
-    throw error;
   }
-  const file = await cache.store(key, { validator, askedMs: begunMs }, bounded(reader, maxBytes));
-  return { ok: true, file, how: "fetched" };
 }
 
 /** Counts what comes: servers lie about lengths, and a small answer may unpack to a large one. */
 async function* bounded(reader: AsyncIterator<Uint8Array>, maxBytes: number): AsyncGenerator<Uint8Array> {
   let bytes = 0;
-  try {
-    for (let next = await reader.next(); !next.done; next = await reader.next()) {
-      bytes += next.value.length;
-      if (bytes > maxBytes) throw tooLarge(maxBytes);
-      yield next.value;
-    }
-  } finally {
-    await reader.return?.();
+  for (let next = await reader.next(); !next.done; next = await reader.next()) {
+    bytes += next.value.length;
+    if (bytes > maxBytes) throw tooLarge(maxBytes);
+    yield next.value;
   }
 }
 
@@ -170,10 +179,10 @@ function asCached(answer: FetchAnswer): FetchAnswer {
 }
 
 function keyOf(source: RemoteSource, s3Endpoint: string | null): string {
-  if (source.kind === "url") return `url\n${source.url}`;
+  if (source.kind === "url") return JSON.stringify(["url", source.url.replace(/#.*$/s, "")]);
   return JSON.stringify(["s3", s3Endpoint, source.bucket, source.key, source.versionId]);
 }
 
 function hostOf(source: RemoteSource): string {
-  return source.kind === "url" ? (URL.parse(source.url)?.host ?? "") : "s3";
+  return source.kind === "url" ? (URL.parse(source.url)?.host ?? "") : `s3 ${source.bucket}`;
 }

@@ -2,12 +2,13 @@ import type { Claim, Store } from "@async-mail/db/store";
 import { type DraftAttachment, draftAttachments } from "@async-mail/domain/draft";
 import { Piscina } from "piscina";
 import type { AttachedAs } from "../compose.worker.ts";
-import type { OpenFile, Part } from "../composed.ts";
+import { bytesOf as lengthOf, type OpenFile, type Part } from "../composed.ts";
 import { ComposerClosed } from "../composer.ts";
-import { openCached } from "./cache.ts";
+import { type CachedFile, openCached } from "./cache.ts";
 import type { FetchSettings } from "./fetch.worker.ts";
 import type { FetchAnswer, FetchTask } from "./fetcher.ts";
 import { asLines, isMessage } from "./message-lines.ts";
+import { createRoom } from "./room.ts";
 
 export type AttachmentCount = {
   source: DraftAttachment["source"]["kind"];
@@ -15,12 +16,11 @@ export type AttachmentCount = {
 };
 
 /** All attachments of a message, ready to be sent, or why it cannot go out. */
-export type Gathered = Ready & {
-  /** Once they are not needed any more; what they say is gone then. Never throws. */
+export type Gathered = ({ ok: true; attached: Attached[] } | Failed) & {
+  counts: AttachmentCount[];
+  /** Once they are not needed any more; their files are closed then. Never throws. */
   release(): Promise<void>;
 };
-
-type Ready = ({ ok: true; attached: Attached[] } | Failed) & { counts: AttachmentCount[] };
 
 export type Attached = { as: AttachedAs; part: Part };
 
@@ -43,49 +43,50 @@ export type AttachmentsOptions = {
 };
 
 type Failed = Extract<FetchAnswer, { ok: false }>;
-type Fetched = { ok: true; bytes: Uint8Array | OpenFile; how: "fetched" | "cached" } | Failed;
+type How = "fetched" | "cached";
+type Fetched = { ok: true; bytes: Uint8Array | CachedFile; how: How } | Failed;
+type Opened = { ok: true; bytes: Uint8Array | OpenFile } | Failed;
 
 const NONE: Gathered = { ok: true, attached: [], counts: [], release: async () => {} };
 /** Files are fetched side by side by one thread, which waits most of the time. */
 const TASKS_AT_ONCE = 10_000;
+/** Of all messages together: connections need descriptors too. */
+const OPEN_FILES = 500;
 
 /** The bytes of messages' attachments, from wherever they are. */
 export function createAttachments({ contents, settings, onError }: AttachmentsOptions): Attachments {
   const stopping = new AbortController();
+  const openFiles = createRoom(OPEN_FILES);
   let pool: Piscina | null = null;
-  let messages = 0;
 
   async function gather(claim: Claim, fetches?: () => () => void): Promise<Gathered> {
     const wanted = draftAttachments(claim.payload);
     if (wanted.length === 0) return NONE;
-    const message = ++messages;
-    const hasContents = wanted.some(({ source }) => source.kind === "content");
-    const isElsewhere = wanted.some(({ source }) => source.kind !== "content");
-    const inline = hasContents ? await contents(claim.messageKey) : [];
-    const arrived = isElsewhere ? fetches?.() : undefined;
-    const all = Promise.all(wanted.map((one) => bytesOf(one, inline, { message, sinceMs: sinceOf(claim) })));
-    const release = async () => {
-      if (isElsewhere) giveBack(message);
-      await closeAll(await all);
-    };
+    const inline = wanted.some(isInline) ? await contents(claim.messageKey) : [];
+    const elsewhere = wanted.filter((one) => !isInline(one)).length;
+    const arrived = elsewhere > 0 ? fetches?.() : undefined;
+    const sinceMs = sinceOf(claim);
     try {
-      return { ...(await ready(wanted, await unlessStopped(all))), release };
-    } catch (error) {
-      void release();
-      throw error;
+      const fetched = await unlessStopped(Promise.all(wanted.map((one) => bytesOf(one, inline, sinceMs))));
+      const counts = wanted.map(({ source }, index) => countOf(source.kind, fetched[index]!));
+      const failure = worstOf(fetched);
+      if (failure !== undefined) return { ...failure, counts, release: NONE.release };
+      const giveBack = elsewhere > 0 ? await unlessStopped(openFiles.take(elsewhere, stopping.signal)) : () => {};
+      const opening = wanted.map((one, index) => openedFor(one, fetched[index]!, sinceMs));
+      const opened = await unlessStopped(Promise.all(opening));
+      const release = async () => {
+        await closeAll(opened);
+        giveBack();
+      };
+      return { ...(await ready(wanted, opened).catch((error) => failed(String(error)))), counts, release };
     } finally {
       arrived?.();
     }
   }
 
-  function giveBack(message: number): void {
-    // A thread that ended holds nothing.
-    pool?.run(message, { name: "release" }).catch(() => {});
-  }
-
-  async function bytesOf({ source, filename }: DraftAttachment, inline: Uint8Array[], wish: Wish): Promise<Fetched> {
-    const answer = source.kind === "content" ? inlineBytes(inline[source.index]) : await fetchFile({ source, ...wish });
-    return answer.ok ? answer : { ...answer, reason: `Attachment fetch failed: ${filename}: ${answer.reason}` };
+  async function bytesOf({ source, filename }: DraftAttachment, inline: Uint8Array[], sinceMs: number) {
+    const fetched = source.kind === "content" ? inlineBytes(inline[source.index]) : await bring({ source, sinceMs });
+    return named(filename, fetched);
   }
 
   function inlineBytes(bytes: Uint8Array | undefined): Fetched {
@@ -95,33 +96,13 @@ export function createAttachments({ contents, settings, onError }: AttachmentsOp
     return bytes.length > maxBytes ? { ok: false, permanent: true, reason } : { ok: true, bytes, how: "fetched" };
   }
 
-  /** Once more where another dispatcher, or a person, has removed the file in the meantime. */
-  async function fetchFile(task: FetchTask): Promise<Fetched> {
-    return (await fetchOnce(task)) ?? (await fetchOnce(task)) ?? GONE;
-  }
-
-  async function fetchOnce(task: FetchTask): Promise<Fetched | null> {
-    const answer = await run(task);
-    if (!answer.ok) return answer;
-    const { offset, bytes } = answer.file;
-    try {
-      const handle = await openCached(answer.file);
-      return handle === null ? null : { ok: true, bytes: { handle, offset, bytes }, how: answer.how };
-    } catch (error) {
-      return {
-        ok: false,
-        permanent: false,
-        reason: `its file cannot be opened (${(error as NodeJS.ErrnoException).code})`,
-      };
-    }
-  }
-
-  async function run(task: FetchTask): Promise<FetchAnswer> {
+  async function bring(task: FetchTask): Promise<Fetched> {
     pool ??= openPool();
     try {
-      return await pool.run(task);
+      const answer: FetchAnswer = await pool.run(task);
+      return answer.ok ? { ok: true, bytes: answer.file, how: answer.how } : answer;
     } catch (error) {
-      return { ok: false, permanent: false, reason: `the fetching thread ended: ${error}` };
+      return failed(`the fetching thread ended: ${error}`);
     }
   }
 
@@ -129,6 +110,15 @@ export function createAttachments({ contents, settings, onError }: AttachmentsOp
     const filename = new URL("./fetch.worker.ts", import.meta.url).href;
     const size = { minThreads: 1, maxThreads: 1, concurrentTasksPerWorker: TASKS_AT_ONCE };
     return new Piscina({ filename, workerData: settings, recordTiming: false, ...size }).on("error", onError);
+  }
+
+  /** Fetched once more where another dispatcher, or a person, has removed the file in the meantime. */
+  async function openedFor({ source, filename }: DraftAttachment, fetched: Fetched, sinceMs: number): Promise<Opened> {
+    if (!fetched.ok || fetched.bytes instanceof Uint8Array) return fetched as Opened;
+    const first = await openedFile(fetched.bytes);
+    if (first !== null || source.kind === "content") return named(filename, first ?? GONE);
+    const again = await bring({ source, sinceMs });
+    return named(filename, again.ok ? ((await openedFile(again.bytes as CachedFile)) ?? GONE) : again);
   }
 
   function unlessStopped<T>(work: Promise<T>): Promise<T> {
@@ -148,21 +138,42 @@ export function createAttachments({ contents, settings, onError }: AttachmentsOp
   };
 }
 
-type Wish = Pick<FetchTask, "message" | "sinceMs">;
+const GONE: Failed = failed("it was removed from the cache again and again");
 
-const GONE: Fetched = { ok: false, permanent: false, reason: "it was removed from the cache again and again" };
+function failed(reason: string): Failed {
+  return { ok: false, permanent: false, reason };
+}
+
+function named<T extends Fetched | Opened>(filename: string, answer: T): T {
+  return answer.ok ? answer : { ...answer, reason: `Attachment fetch failed: ${filename}: ${answer.reason}` };
+}
+
+function isInline({ source }: DraftAttachment): boolean {
+  return source.kind === "content";
+}
+
+/** Null: it is there no more. */
+async function openedFile(file: CachedFile): Promise<Opened | null> {
+  try {
+    const handle = await openCached(file);
+    return handle === null ? null : { ok: true, bytes: { handle, offset: file.offset, bytes: file.bytes } };
+  } catch (error) {
+    return failed(`its file cannot be opened (${(error as NodeJS.ErrnoException).code})`);
+  }
+}
 
 /** A source may be as it was then, or later: when the message was accepted, or its own `deferred_ts` came. */
 function sinceOf({ createdMs, payload }: Claim): number {
   return Math.max(createdMs, (payload.deferred_ts ?? 0) * 1000);
 }
 
-async function ready(wanted: DraftAttachment[], fetched: Fetched[]): Promise<Ready> {
-  const counts = wanted.map(({ source }, index) => countOf(source.kind, fetched[index]!));
-  const failure = worstOf(fetched);
-  if (failure !== undefined) return { ...failure, counts };
-  const attached = await Promise.all(wanted.map((one, index) => attach(one, fetched[index]!)));
-  return { ok: true, attached, counts };
+async function ready(
+  wanted: DraftAttachment[],
+  opened: Opened[],
+): Promise<{ ok: true; attached: Attached[] } | Failed> {
+  const failure = opened.find((one) => !one.ok);
+  if (failure !== undefined) return failure;
+  return { ok: true, attached: await Promise.all(wanted.map((one, index) => attach(one, opened[index]!))) };
 }
 
 function countOf(source: AttachmentCount["source"], fetched: Fetched): AttachmentCount {
@@ -176,9 +187,13 @@ function worstOf(fetched: Fetched[]): Failed | undefined {
   return failed.find((one) => one.permanent) ?? latest;
 }
 
-async function attach(one: DraftAttachment, fetched: Fetched): Promise<Attached> {
-  const { bytes } = fetched as Extract<Fetched, { ok: true }>;
-  const lines = isMessage(one) ? asLines(await inMemory(bytes)) : null;
+/** A larger one travels as a file: looking at it, and holding it, would cost too much. */
+const LARGEST_LINES = 1024 * 1024;
+
+async function attach(one: DraftAttachment, opened: Opened): Promise<Attached> {
+  const { bytes } = opened as Extract<Opened, { ok: true }>;
+  const mayBeLines = isMessage(one) && lengthOf(bytes) <= LARGEST_LINES;
+  const lines = mayBeLines ? asLines(await inMemory(bytes)) : null;
   return lines === null ? { as: "base64", part: { base64: bytes } } : { as: "7bit", part: lines };
 }
 
@@ -190,6 +205,8 @@ async function inMemory(bytes: Uint8Array | OpenFile): Promise<Uint8Array> {
   return buffer;
 }
 
-async function closeAll(fetched: Fetched[]): Promise<void> {
-  for (const one of fetched) if (one.ok && !(one.bytes instanceof Uint8Array)) await one.bytes.handle.close();
+/** What cannot be closed is of no more use in any case. */
+async function closeAll(opened: Opened[]): Promise<void> {
+  const files = opened.flatMap((one) => (one.ok && !(one.bytes instanceof Uint8Array) ? one.bytes : []));
+  await Promise.allSettled(files.map(({ handle }) => handle.close()));
 }

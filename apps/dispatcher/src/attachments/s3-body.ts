@@ -7,17 +7,14 @@ import { SourceBroken } from "./remote-source.ts";
  */
 export function s3Body(answer: Readable, declaredBytes: number | null): AsyncIterableIterator<Uint8Array> {
   const reader: AsyncIterator<Uint8Array> = answer[Symbol.asyncIterator]();
-  let bytes = 0;
 
   async function next(): Promise<IteratorResult<Uint8Array>> {
     try {
-      const read = await reader.next();
-      if (!read.done) bytes += read.value.length;
-      return read;
+      return await reader.next();
     } catch {
-      throw new SourceBroken(
-        `it broke off after ${bytes} bytes${declaredBytes === null ? "" : ` of ${declaredBytes}`}`,
-      );
+      // How many had come is not known: what broke off throws away what was not read yet.
+      const all = declaredBytes === null ? "its end" : `all of its ${declaredBytes} bytes`;
+      throw new SourceBroken(`it broke off before ${all} had come`);
     }
   }
 

@@ -20,6 +20,8 @@ export type UrlAnswer =
 export type AnswerContext = {
   /** Where the answer comes from, as in `from files.example`. */
   from: string;
+  /** The one that was asked for, and the one that answers. */
+  urls: readonly URL[];
   maxBytes: number;
   /** It was asked whether the file has changed. */
   isConditional: boolean;
@@ -31,6 +33,8 @@ const PASSING = [408, 425, 429];
 const ENCODINGS = ["gzip", "x-gzip", "deflate", "br", "zstd"];
 /** More than one is already rare; each takes memory of its own. */
 const MOST_ENCODINGS = 2;
+/** Files that are gzip by themselves. */
+const GZIP_FILE = /\.(?:gz|tgz|taz|svgz|emz|wmz)$/i;
 const LONGEST_RETRY_AFTER_MS = 86_400_000;
 
 /** What status and headers mean (RFC 9110 §15). */
@@ -53,11 +57,11 @@ export function conditionOf(known: Validator | null): Record<string, string> {
   };
 }
 
-function readFile(headers: Headers, { from, maxBytes }: AnswerContext): UrlAnswer {
+function readFile(headers: Headers, { from, urls, maxBytes }: AnswerContext): UrlAnswer {
   const length = one(headers, "content-length");
   const wireBytes = length === "" ? null : Number(length);
   if (wireBytes !== null && wireBytes > maxBytes) return refused(tooLarge(maxBytes));
-  const encodings = wireBytes === 0 ? [] : encodingsOf(headers);
+  const encodings = wireBytes === 0 ? [] : encodingsOf(headers, urls);
   if (encodings.length > MOST_ENCODINGS || !encodings.every((name) => ENCODINGS.includes(name)))
     return refused(`unknown Content-Encoding ${from}`);
   return {
@@ -68,9 +72,16 @@ function readFile(headers: Headers, { from, maxBytes }: AnswerContext): UrlAnswe
   };
 }
 
-function encodingsOf(headers: Headers): string[] {
+function encodingsOf(headers: Headers, urls: readonly URL[]): string[] {
   const names = one(headers, "content-encoding").toLowerCase().split(",");
-  return names.map((name) => name.trim()).filter((name) => name !== "" && name !== "identity");
+  const encodings = names.map((name) => name.trim()).filter((name) => name !== "" && name !== "identity");
+  return isGzipFile(encodings, urls) ? [] : encodings;
+}
+
+/** Many servers take the end of such a file's name for an encoding of their own; browsers know that too. */
+function isGzipFile([encoding, ...more]: string[], urls: readonly URL[]): boolean {
+  const isGzip = more.length === 0 && (encoding === "gzip" || encoding === "x-gzip");
+  return isGzip && urls.some(({ pathname }) => GZIP_FILE.test(pathname));
 }
 
 function validatorIn(headers: Headers): Validator | null {

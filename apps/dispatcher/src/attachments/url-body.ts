@@ -65,29 +65,27 @@ async function* counted(wire: Readable, maxBytes: number, signal: AbortSignal): 
   }
 }
 
-function decode(source: Bytes, name: string): Bytes {
-  if (name === "br") return through(source, zlib.createBrotliDecompress({ chunkSize: CHUNK_BYTES }));
-  if (name === "zstd") return through(source, zlib.createZstdDecompress(ZSTD));
-  if (name === "deflate") return inflated(source);
-  return through(source, zlib.createGunzip({ chunkSize: CHUNK_BYTES }));
-}
-
-/** With zlib's frame, as RFC 9110 §8.4.1.2 wants it, or without, as some servers send it. */
-async function* inflated(source: Bytes): AsyncGenerator<Uint8Array, void> {
+/** Begins with the first byte that is read: what fails before would find nobody who hears of it. */
+async function* decode(source: Bytes, name: string): AsyncGenerator<Uint8Array, void> {
   const chunks = source[Symbol.asyncIterator]();
   const first = await chunks.next();
-  const head = first.done ? new Uint8Array() : first.value;
+  // Of nothing every encoding is nothing.
+  if (first.done) return;
+  const encoded = Readable.from(joined(first.value, { [Symbol.asyncIterator]: () => chunks }), { objectMode: false });
+  // The iterator tells of errors; without a callback they would end the process.
+  yield* pipeline(encoded, decoderOf(name, first.value), () => {});
+}
+
+function decoderOf(name: string, head: Uint8Array): Transform {
+  if (name === "br") return zlib.createBrotliDecompress({ chunkSize: CHUNK_BYTES });
+  if (name === "zstd") return zlib.createZstdDecompress(ZSTD);
+  if (name !== "deflate") return zlib.createGunzip({ chunkSize: CHUNK_BYTES });
+  // With zlib's frame, as RFC 9110 §8.4.1.2 wants it, or without, as some servers send it.
   const isFramed = ((head[0] ?? 8) & 0x0f) === 8;
-  const make = isFramed ? zlib.createInflate : zlib.createInflateRaw;
-  yield* through(joined(head, { [Symbol.asyncIterator]: () => chunks }), make({ chunkSize: CHUNK_BYTES }));
+  return (isFramed ? zlib.createInflate : zlib.createInflateRaw)({ chunkSize: CHUNK_BYTES });
 }
 
 async function* joined(head: Uint8Array, rest: Bytes): AsyncGenerator<Uint8Array, void> {
   yield head;
   yield* rest;
-}
-
-function through(source: Bytes, decoder: Transform): Bytes {
-  // The iterator tells of errors; without a callback they would end the process.
-  return pipeline(Readable.from(source, { objectMode: false }), decoder, () => {});
 }

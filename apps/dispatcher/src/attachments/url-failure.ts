@@ -6,7 +6,8 @@ const WORDS: Record<string, string> = {
   UND_ERR_CONNECT_TIMEOUT: "connect time-out",
   UND_ERR_SOCKET: "connection closed",
   UND_ERR_RES_CONTENT_LENGTH_MISMATCH: "shorter than its Content-Length",
-  LONGER_THAN_ANNOUNCED: "longer than its Content-Length",
+  ETIMEOUT: "its name servers do not answer",
+  ESERVFAIL: "its name servers fail",
   UND_ERR_HEADERS_OVERFLOW: "headers too long",
 };
 
@@ -49,7 +50,12 @@ function isForbidden(error: unknown): boolean {
 
 /** Codes only: messages hold addresses. */
 function wordsOf(error: unknown): string | null {
-  if (error instanceof Error && error.name === "HTTPParserError") return "not HTTP";
+  if (error instanceof Error && error.name === "HTTPParserError") return parserWords(error);
   const code = error instanceof Error && "code" in error ? String(error.code) : "";
   return WORDS[code] ?? (/^[A-Z][A-Z0-9_]+$/.test(code) ? code : null);
+}
+
+/** `data` is what the parser could not read on from: nothing, where the connection ended too early. */
+function parserWords(error: Error & { data?: unknown }): string {
+  return error.data === "" ? "connection closed" : "not HTTP";
 }

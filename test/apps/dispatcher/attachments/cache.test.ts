@@ -1,11 +1,22 @@
 import assert from "node:assert/strict";
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statfsSync,
+  statSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
 import { open } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, it } from "node:test";
 import { type CachedFile, createAttachmentCache, openCached } from "@async-mail/dispatcher/attachments/cache";
 import { SourceBroken } from "@async-mail/dispatcher/attachments/remote-source";
 import { START_MS } from "../../../support/clock.ts";
+import { smallDisk } from "../../../support/small-disk.ts";
 import { temporaryFolder } from "../../../support/temporary-folder.ts";
 
 const HOUR_MS = 3_600_000;
@@ -26,16 +37,17 @@ function textIn({ path, offset, bytes }: CachedFile): string {
   return readFileSync(path).toString("utf8", offset, offset + bytes);
 }
 
-const HEAD = { validator: { etag: '"1"' }, askedMs: START_MS };
+const HEAD = { validator: { etag: '"1"' }, askedMs: START_MS, expectedBytes: 0 };
+const FOUND = { validator: HEAD.validator, askedMs: START_MS };
 
 describe("the cache of fetched attachments", () => {
   it("finds what was stored, with its validator and the moment it was asked for", async () => {
     const cache = cacheIn(folderOf());
-    assert.equal(await cache.find("a"), null);
+    assert.equal(await cache.find("a", START_MS), null);
     const file = await cache.store("a", HEAD, bytesOf("line\n", "", "two"));
     assert.equal(textIn(file), "line\ntwo");
-    assert.deepEqual(await cache.find("a"), { ...file, ...HEAD });
-    assert.equal(await cache.find("b"), null);
+    assert.deepEqual(await cache.find("a", START_MS), { ...file, ...FOUND });
+    assert.equal(await cache.find("b", START_MS), null);
   });
 
   it("is for its owner's eyes alone, and names no source", async () => {
@@ -59,15 +71,15 @@ describe("the cache of fetched attachments", () => {
   it("is the same for another dispatcher, and is not believed after a reboot: it was never synced", async () => {
     const folder = folderOf();
     const file = await cacheIn(folder).store("a", HEAD, bytesOf("x"));
-    assert.deepEqual(await cacheIn(folder).find("a"), { ...file, ...HEAD });
-    assert.equal(await cacheIn(folder, { bootId: "next" }).find("a"), null);
+    assert.deepEqual(await cacheIn(folder).find("a", START_MS), { ...file, ...FOUND });
+    assert.equal(await cacheIn(folder, { bootId: "next" }).find("a", START_MS), null);
   });
 
   it("takes a confirmation as asked again", async () => {
     const cache = cacheIn(folderOf());
     await cache.store("a", HEAD, bytesOf("x"));
-    await cache.confirm((await cache.find("a"))!, START_MS + 5_000);
-    assert.equal((await cache.find("a"))?.askedMs, START_MS + 5_000);
+    await cache.confirm((await cache.find("a", START_MS))!, START_MS + 5_000);
+    assert.equal((await cache.find("a", START_MS))?.askedMs, START_MS + 5_000);
   });
 
   it("never hands out another file than the one that was fetched, even where that was replaced", async () => {
@@ -76,16 +88,17 @@ describe("the cache of fetched attachments", () => {
     await (await openCached(first))?.close();
     await cache.store("a", { ...HEAD, askedMs: START_MS + 1 }, bytesOf("other"));
     assert.equal(await openCached(first), null);
-    await cache.confirm({ ...first, ...HEAD }, START_MS + 9_000);
-    assert.equal((await cache.find("a"))?.askedMs, START_MS + 1, "the other was not confirmed");
+    await cache.confirm({ ...first, ...FOUND }, START_MS + 9_000);
+    assert.equal((await cache.find("a", START_MS))?.askedMs, START_MS + 1, "the other was not confirmed");
   });
 
   it("takes a damaged entry for none", async () => {
     const cache = cacheIn(folderOf());
     const { path } = await cache.store("a", HEAD, bytesOf("x"));
-    for (const text of ["", "no head", "{}", "\n\n", "\0\0\0\0\0\0\0\0"]) {
+    const whole = readFileSync(path, "utf8");
+    for (const text of ["", "no head", "{}", "\n\n", "\0\0\0\0\0\0\0\0", whole.slice(0, -1), `${whole}x`]) {
       writeFileSync(path, text);
-      assert.equal(await cache.find("a"), null, JSON.stringify(text));
+      assert.equal(await cache.find("a", START_MS), null, JSON.stringify(text));
     }
   });
 
@@ -97,7 +110,7 @@ describe("the cache of fetched attachments", () => {
     rmSync(folder, { recursive: true });
     assert.equal((await handle.readFile({ encoding: "utf8" })).slice(offset), "still here");
     await handle.close();
-    assert.equal(await cache.find("a"), null);
+    assert.equal(await cache.find("a", START_MS), null);
     assert.equal(textIn(await cache.store("a", HEAD, bytesOf("again"))), "again");
   });
 });
@@ -119,13 +132,37 @@ describe("sweeping", () => {
     const cache = cacheIn(folderOf(), { maxBytes: 2_500 });
     for (const [index, key] of ["a", "b", "c"].entries())
       await cache.store(key, { ...HEAD, askedMs: START_MS + index }, bytesOf("x".repeat(1_000)));
-    await cache.confirm((await cache.find("a"))!, START_MS + 10);
+    await cache.confirm((await cache.find("a", START_MS))!, START_MS + 10);
     await cache.sweep(START_MS + 20);
-    assert.deepEqual([await cache.find("a"), await cache.find("b"), await cache.find("c")].map(Boolean), [
-      true,
-      false,
-      true,
-    ]);
+    assert.deepEqual(
+      [await cache.find("a", START_MS), await cache.find("b", START_MS), await cache.find("c", START_MS)].map(Boolean),
+      [true, false, true],
+    );
+  });
+
+  it("keeps what was used lately, however long ago it was fetched", async () => {
+    const cache = cacheIn(folderOf());
+    await cache.store("a", HEAD, bytesOf("x"));
+    await cache.find("a", START_MS + HOUR_MS);
+    await cache.sweep(START_MS + 1.5 * HOUR_MS);
+    assert.equal((await cache.find("a", START_MS + 1.5 * HOUR_MS))?.askedMs, START_MS);
+  });
+
+  it("leaves what is being written, and goes on after what it cannot remove", async () => {
+    const folder = folderOf();
+    const cache = cacheIn(folder, { maxBytes: 10 });
+    const { path } = await cache.store("a", HEAD, bytesOf("x".repeat(100)));
+    const part = `${path}.${"a".repeat(36)}.part`;
+    writeFileSync(part, "x".repeat(100));
+    utimesSync(part, START_MS / 1000, START_MS / 1000);
+    assert.equal(await cache.sweep(START_MS), null);
+    assert.deepEqual([existsSync(path), existsSync(part)], [false, true]);
+
+    mkdirSync(path); // which no rm of a file removes
+    utimesSync(path, START_MS / 1000, START_MS / 1000);
+    const other = await cache.store("b", { ...HEAD, askedMs: START_MS + 1 }, bytesOf("x"));
+    assert.match((await cache.sweep(START_MS + 2)) ?? "", /EISDIR|ERR_FS_EISDIR|directory/);
+    assert.equal(existsSync(other.path), false);
   });
 
   it("comes by itself before much is added", async () => {
@@ -148,5 +185,31 @@ describe("sweeping", () => {
     assert.ok(existsSync(part), "another may be writing it");
     await cache.sweep(START_MS + 3 * HOUR_MS);
     assert.ok(!existsSync(part));
+  });
+});
+
+describe("the disk", () => {
+  it("is not filled up: what there is no room for is fetched later, what there is room for now", async (t) => {
+    const disk = smallDisk(200);
+    // Only root may mount, and not in every container.
+    if (!disk) return t.skip("mounting is not permitted here");
+    t.after(disk.remove);
+    const cache = cacheIn(join(disk.folder, "kept"), { maxBytes: 1e9 });
+    const megabytes = 1024 * 1024;
+    async function* file() {
+      for (let piece = 0; piece < 20; piece++) yield Buffer.alloc(megabytes);
+    }
+    const stores = Array.from({ length: 12 }, (_, n) =>
+      cache.store(`${n}`, { ...HEAD, expectedBytes: 20 * megabytes }, file()),
+    );
+    const settled = await Promise.allSettled(stores);
+    const kept = settled.filter(({ status }) => status === "fulfilled").length;
+    assert.ok(kept >= 6 && kept <= 7, `${kept} of 12`);
+    const { bavail, bsize } = statfsSync(disk.folder);
+    assert.ok(bavail * bsize >= 45 * megabytes, `${bavail * bsize} bytes left`);
+    for (const one of settled) if (one.status === "rejected") assert.match(String(one.reason), /no room/);
+    // What is kept goes for what is wanted now.
+    const later = { ...HEAD, askedMs: START_MS + 1, expectedBytes: 20 * megabytes };
+    assert.equal((await cache.store("later", later, file())).bytes, 20 * megabytes);
   });
 });

@@ -362,16 +362,16 @@ async function withRole(role: RequestListener, use: (chain: S3Source) => Promise
 
 describe("a body that breaks", () => {
   const breaks: { what: string; fault: S3Fault; message: string }[] = [
-    { what: "cut in the middle", fault: s3Cut(10, 100), message: "it broke off after 10 bytes of 100" },
+    { what: "cut in the middle", fault: s3Cut(10, 100), message: "it broke off before all of its 100 bytes had come" },
     {
       what: "of fewer bytes than declared",
       fault: s3Raw("HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nshort"),
-      message: "it broke off after 5 bytes of 9",
+      message: "it broke off before all of its 9 bytes had come",
     },
     {
       what: "in chunks without an end",
       fault: s3Raw("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nshort\r\n"),
-      message: "it broke off after 5 bytes",
+      message: "it broke off before its end had come",
     },
   ];
   for (const { what, fault, message } of breaks)

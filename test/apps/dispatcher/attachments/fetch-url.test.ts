@@ -313,10 +313,14 @@ describe("no answer", () => {
     isFailure(await bench.open(closed.url("/")), false, `no answer from ${closed.host} (ECONNREFUSED)`);
     isFailure(await bench.open(serve(answers.hangUp)), false, `no answer from ${host} (connection closed)`);
     isFailure(await bench.open(serve(answers.babble)), false, `no answer from ${host} (not HTTP)`);
-    const failing = async () => Promise.reject(Object.assign(new Error("getaddrinfo"), { code: "EAI_AGAIN" }));
-    const named = urlBench({ lookup: failing });
-    closing.push(named.close);
-    isFailure(await named.open("http://files.test/x"), false, "no answer from files.test (EAI_AGAIN)");
+    for (const [code, words] of [
+      ["EAI_AGAIN", "EAI_AGAIN"],
+      ["ETIMEOUT", "its name servers do not answer"],
+    ]) {
+      const named = urlBench({ lookup: async () => Promise.reject(Object.assign(new Error("look-up"), { code })) });
+      closing.push(named.close);
+      isFailure(await named.open("http://files.test/x"), false, `no answer from files.test (${words})`);
+    }
   });
 
   it("in time ends it at once, wherever it stands", async () => {
@@ -344,19 +348,24 @@ describe("no answer", () => {
   });
 });
 
+const badChunk: FileAnswer = (_, response) =>
+  void response.socket?.end("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nabcde\r\nno size\r\n");
+
 describe("a body", () => {
   it("that is cut breaks, with a length and without", async () => {
     isBroken(await bench.fetch(serve(answers.cut(CONTENT, 1000))), /^cut off on the way/);
-    isBroken(await bench.fetch(serve(answers.cut(CONTENT, 1000, "chunked"))), /^cut off on the way/);
+    const chunks = await bench.fetch(serve(answers.cut(CONTENT, 1000, "chunked")));
+    isBroken(chunks, "cut off on the way (connection closed)");
+    isBroken(await bench.fetch(serve(badChunk)), "cut off on the way (not HTTP)");
     const closing = { connection: "close" };
     isBroken(await bench.fetch(serve(answers.cut(CONTENT, 1000, closing))), /^cut off on the way/);
   });
 
-  it("of another length than said breaks", async () => {
+  it("that is shorter than said breaks, one that is longer ends where it said", async () => {
     const short = serve(answers.cut(CONTENT, CONTENT.length - 1, { "content-length": CONTENT.length }));
     isBroken(await bench.fetch(short), /^cut off on the way/);
-    const long = serve(answers.longerThanSaid("0123456789", 5));
-    isBroken(await bench.fetch(long), "cut off on the way (longer than its Content-Length)");
+    // RFC 9112 §6.3: it ends there.
+    assert.equal((await bench.fetch(serve(answers.longerThanSaid("0123456789", 5)))).text, "01234");
   });
 
   it("too large is refused: before it is read where it says so, else when it is", async () => {
@@ -395,6 +404,10 @@ describe("a body", () => {
       "/lost": answers.endlessly(404),
       "/large": answers.bytes(Buffer.alloc(2_000_000)),
       "/gzip": answers.gzipBomb(500_000_000),
+      "/cut": answers.cut(zlib.gzipSync(CONTENT), 10, { "content-encoding": "gzip" }),
+      "/broken": answers.bytes("no such thing", { "content-encoding": "br" }),
+      "/long": answers.longerThanSaid("0123456789", 5),
+      "/empty": chunkedNothing("gzip"),
     });
     const unread = await bench.open(alone.url("/endless"));
     const begun = await bench.open(alone.url("/endless"));
@@ -403,11 +416,23 @@ describe("a body", () => {
     await unread.body[Symbol.asyncIterator]().return?.();
     for await (const _ of begun.body) break;
     for await (const _ of packed.body) break;
+    for (const path of ["/cut", "/broken", "/long", "/empty"]) await bench.fetch(alone.url(path));
+    const unreadPacked = await bench.open(alone.url("/gzip"));
+    assert.ok(unreadPacked.kind === "file");
+    await unreadPacked.body[Symbol.asyncIterator]().return?.();
     await bench.open(alone.url("/large"));
     await bench.open(alone.url("/lost"));
     await alone.idle();
   });
 });
+
+function chunkedNothing(encoding: string): FileAnswer {
+  return (_, response) => void response.writeHead(200, { "content-encoding": encoding }).end();
+}
+
+async function drained(body: AsyncIterable<Uint8Array>): Promise<void> {
+  for await (const chunk of body) assert.ok(chunk.length > 0);
+}
 
 describe("an encoded body", () => {
   const encoded = (bytes: Uint8Array, encoding: string) => answers.bytes(bytes, { "content-encoding": encoding });
@@ -438,6 +463,65 @@ describe("an encoded body", () => {
       isBroken(await bench.fetch(serve(encoded(Buffer.from("no such thing"), encoding))), / encoding is broken$/);
       isBroken(await bench.fetch(serve(answers.cut(bytes, 10, { "content-encoding": encoding }))), /^cut off/);
     }
+  });
+
+  it("that fails before anybody reads it fails only then, and for nobody else", async () => {
+    const closing = { connection: "close" };
+    const alone = await another();
+    for (const [encoding, bytes] of [...all, ["gzip", Buffer.alloc(0)] as const]) {
+      const broken = bytes.length === 0 ? chunkedNothing(encoding) : encoded(bytes.subarray(0, 20), encoding);
+      alone.files["/broken"] = (request, response, count) => {
+        response.setHeaders(new Headers(closing));
+        broken(request, response, count);
+      };
+      const opened = await bench.open(alone.url("/broken"));
+      assert.ok(opened.kind === "file");
+      await alone.idle();
+      // Its neighbours go on, for longer than it could take to fail.
+      for (let i = 0; i < 20; i += 1)
+        assert.equal((await bench.fetch(serve(encoded(zlib.gzipSync(CONTENT), "gzip")))).text, TEXT);
+      if (bytes.length === 0) for await (const _ of opened.body) assert.fail("something came");
+      else await assert.rejects(drained(opened.body), SourceBroken);
+    }
+  });
+
+  it("that is empty is an empty file, with a length and without", async () => {
+    for (const encoding of ["gzip", "deflate", "br", "zstd", "deflate, gzip"])
+      for (const answer of [chunkedNothing(encoding), encoded(Buffer.alloc(0), encoding)]) {
+        const { text, error } = await bench.fetch(serve(answer));
+        assert.equal(error, undefined);
+        assert.equal(text, "");
+      }
+  });
+
+  it("of a file that is gzip by itself is the file", async () => {
+    const packed = zlib.gzipSync(CONTENT);
+    const from = async (path: string, encoding: string, bytes: Uint8Array = packed) => {
+      server.files[path] = encoded(bytes, encoding);
+      return await bench.fetch(`${server.url(path)}?v=1.gz`);
+    };
+    for (const name of ["a.tgz", "a.tar.GZ", "a.svgz", "a.taz"])
+      for (const encoding of ["gzip", "x-gzip"]) {
+        const { opened, bytes } = await from(`/packed/${name}`, encoding);
+        assert.equal(bytes, packed.length, `${name} ${encoding}`);
+        assert.equal(opened.kind === "file" && opened.declaredBytes, packed.length);
+      }
+    for (const name of ["a.txt", "a.gz/b", "agz", "tgz"])
+      assert.equal((await from(`/packed/${name}`, "gzip")).text, TEXT);
+    const twice = await from("/packed/twice.gz", "deflate, gzip", zlib.gzipSync(zlib.deflateSync(CONTENT)));
+    assert.equal(twice.text, TEXT);
+    assert.equal((await from("/packed/b.gz", "br", zlib.brotliCompressSync(packed))).bytes, packed.length);
+  });
+
+  it("of such a file is known by either name, the one asked for and the one that answers", async () => {
+    const packed = zlib.gzipSync(CONTENT);
+    server.files["/either/named.tgz"] = answers.redirect("/either/blob");
+    server.files["/either/blob"] = encoded(packed, "gzip");
+    server.files["/either/latest"] = answers.redirect("/either/v1.tgz");
+    server.files["/either/v1.tgz"] = encoded(packed, "gzip");
+    assert.equal((await bench.fetch(server.url("/either/named.tgz"))).bytes, packed.length);
+    assert.equal((await bench.fetch(server.url("/either/latest"))).bytes, packed.length);
+    assert.equal((await bench.fetch(server.url("/either/blob"))).text, TEXT);
   });
 
   it("in a way that is not known is refused", async () => {
