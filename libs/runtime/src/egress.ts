@@ -1,4 +1,4 @@
-import { isIP } from "node:net";
+import { isIP, type LookupFunction } from "node:net";
 import { Agent, buildConnector, type Dispatcher } from "undici";
 import { type AddressRule, ForbiddenAddress } from "./address-rule.ts";
 import { type Lookup, permittedLookup } from "./permitted-lookup.ts";
@@ -67,4 +67,9 @@ function failureAt(mayReach: AddressRule, host: string, address: string | undefi
   if (address === undefined) return Object.assign(new Error("connection closed"), { code: "ECONNRESET" });
   const fault = mayReach(host, address);
   return fault === null ? null : new ForbiddenAddress(host, fault);
+}
+
+/** For `net.connect` to where the operator wants it: any address, found as those of the others are. */
+export function freeLookup(patienceMs: number): LookupFunction {
+  return permittedLookup(() => null, systemLookup({ patienceMs }));
 }

@@ -248,7 +248,11 @@ export const settings = {
     ),
   },
   attachments: {
-    timeoutSeconds: setting(seconds(0.1, 3600), "30", "Total time for fetching one attachment, redirects and all."),
+    timeoutSeconds: setting(
+      seconds(0.1, 3600),
+      "30",
+      "Total time for fetching one attachment, redirects and all; one may wait as long for its turn before.",
+    ),
     maxBytes: setting(bytes, "26214400", "The largest attachment."),
     maxMessageBytes: setting(bytes, "36700160", "The largest composed message."),
     allowHosts: setting(hosts, "", "Hosts or networks that URL attachments may reach although private.", {
@@ -257,9 +261,13 @@ export const settings = {
     cacheSeconds: setting(
       seconds(0, 1e9),
       "10800",
-      "How long a fetched attachment is kept beside the database, for retries and for other messages that want the same.",
+      "How long after its last use a fetched attachment is kept beside the database, for retries and for other messages.",
     ),
-    cacheMaxBytes: setting(bytes, "1073741824", "All fetched attachments that are kept."),
+    cacheMaxBytes: setting(
+      bytes,
+      "1073741824",
+      "All fetched attachments that are kept; a tenth more, and what is just being fetched, may stand there for a moment.",
+    ),
   },
   s3: {
     endpoint: setting(url, null, "Of an S3 that is not Amazon's.", {

@@ -136,7 +136,7 @@ export function createAttachmentCache({ folder, bootId, maxBytes, maxAgeMs }: Ca
       ...entries.filter((one) => isOlder(one, maxAgeMs)),
     ];
     const left = entries.filter((one) => !doomed.includes(one)).sort((a, b) => a.usedMs - b.usedMs);
-    const total = left.reduce((sum, { bytes }) => sum + bytes, 0);
+    const total = [...left, ...parts].reduce((sum, { bytes }) => sum + bytes, 0);
     let excess = Math.max(total - maxBytes, lacking);
     for (const one of left) {
       if (excess <= 0) break;

@@ -1,3 +1,4 @@
+import { freeLookup } from "@async-mail/runtime/egress";
 import { onceMore } from "./s3-once-more.ts";
 
 /** The settings of section s3; null: as the SDK's chain has it (environment, profiles, the machine's role). */
@@ -13,13 +14,15 @@ export type S3Config = {
   allow: readonly string[];
 };
 
+/** The SDK's own look-ups would hold the threads that files are read by. */
+const LOOKUP_MS = 10_000;
 /** More wait for their turn. */
 const MAX_CONNECTIONS = 64;
 
 /** For the SDK's S3Client. What is left out is the chain's. */
 export function s3ClientConfig({ endpoint, region, forcePathStyle, ...config }: S3Config) {
   const { accessKeyId, secretAccessKey, sessionToken } = config;
-  const connections = { keepAlive: true, maxSockets: MAX_CONNECTIONS };
+  const connections = { keepAlive: true, maxSockets: MAX_CONNECTIONS, lookup: freeLookup(LOOKUP_MS) };
   return {
     endpoint: endpoint ?? undefined,
     // Servers of other vendors have no regions, and take any.
