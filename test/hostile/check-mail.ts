@@ -9,6 +9,8 @@ import { DATE_MS } from "./written-mail.ts";
 const LONGEST_LINE = 998;
 /** In a subject, such words are cut by encoding all that is beside them too. */
 const LONG_WORD = /[^ ]{400}/;
+/** Of any reader. */
+const LINE_END = /[\n\v\f\r\x1c-\x1e\x85\u2028\u2029]/;
 /** An address as RCPT TO may carry it between its brackets: a dot-atom or a quoted string, and a domain. */
 const SAFE = /^(?:[^\s<>"\\(),:;@[\]\x00-\x20\x7f]+|"[\x20\x21\x23-\x3b\x3d\x3f\x41-\x5b\x5d-\x7e]+")@[\w.-]+$/;
 
@@ -18,6 +20,7 @@ export async function faultsOfMail(message: Message, raw: Buffer): Promise<strin
   const mail = await simpleParser(raw, { skipHtmlToText: true, skipTextToHtml: true, skipImageLinks: true });
   return [
     ...faultsOfLines(raw),
+    ...(await faultsOfHeaders(mail)),
     ...faultsOfEnvelope(message, draft),
     ...different("header names", headerNames(raw), expectedNames(draft)),
     ...different("from", addresses(mail.from), mailboxes([draft.from])),
@@ -53,6 +56,18 @@ function faultsOfLines(raw: Buffer): string[] {
   if (text.includes("\0")) faults.push("a NUL");
   const longest = Math.max(...text.split("\r\n").map((line) => line.length));
   if (longest > LONGEST_LINE) faults.push(`a line of ${longest} octets`);
+  return faults;
+}
+
+/** The reader decodes all that looks like an encoded word in a subject, so each header is read as one. */
+async function faultsOfHeaders({ headerLines }: ParsedMail): Promise<string[]> {
+  const faults: string[] = [];
+  for (const { key, line } of headerLines.filter((one) => one.line.includes("=?"))) {
+    // A line has an octet for each character.
+    const asSubject = Buffer.from(`Subject:${line.slice(line.indexOf(":") + 1)}\r\n\r\n`, "latin1");
+    const { subject = "" } = await simpleParser(asSubject);
+    if (LINE_END.test(subject)) faults.push(`${key} is read as several lines: ${cut(JSON.stringify(subject))}`);
+  }
   return faults;
 }
 

@@ -57,8 +57,18 @@ const attachment = fc.record(
   {
     content: fc.uint8Array({ maxLength: 200 }).map((bytes) => Buffer.from(bytes).toString("base64")),
     filename: fileName,
-    content_type: mostly(
-      fc.constantFrom("text/plain", "text/calendar; method=REQUEST", "image/png", "message/rfc822", 'a/b; c="d e"'),
+    content_type: fc.oneof(
+      {
+        weight: 9,
+        arbitrary: mostly(
+          fc.constantFrom("text/plain", "text/calendar; method=REQUEST", "image/png", "message/rfc822", 'a/b; c="d e"'),
+        ),
+      },
+      { weight: 1, arbitrary: hostileText.map((text) => `application/pdf; name="${text}"`) },
+      {
+        weight: 1,
+        arbitrary: hostileText.map((text) => `a/b; name*=utf-8''${encodeURIComponent(text.toWellFormed())}`),
+      },
     ),
     content_id: mostly(fc.oneof(fc.constantFrom("logo", "<c@d>"), fc.nat().map(String)), 30),
   },

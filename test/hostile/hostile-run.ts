@@ -19,6 +19,7 @@ const context: ParseContext = {
   defaultPriority: 2,
   newMessageId: (domain) => `<new@${domain}>`,
   s3Allow: [],
+  maxAttachmentBytes: 1_000_000,
 };
 
 /** Posts `cases` messages of a hostile client's. The same seed makes the same ones. */

@@ -73,7 +73,8 @@ type Parsed = ReturnType<typeof parseMessage>;
 function parseAll(deps: Deps, messages: unknown[], given: string | number | null | undefined): Parsed[] {
   const { clock, config, newMessageId } = deps;
   const defaultPriority: Priority = (given == null ? null : parsePriority(given)) ?? config.delivery.defaultPriority;
-  const context = { now: clock.now().wallMs, defaultPriority, newMessageId, s3Allow: config.s3.allow };
+  const limits = { s3Allow: config.s3.allow, maxAttachmentBytes: config.attachments.maxBytes };
+  const context = { now: clock.now().wallMs, defaultPriority, newMessageId, ...limits };
   return messages.map((raw) => parseMessage(raw, context));
 }
 

@@ -104,6 +104,11 @@ function masked(payload: Payload): Record<string, unknown> {
   };
 }
 
+/** Never cut out of the text itself: URL parsing finds a password in `http:\\user:password@host` too. */
 export function maskedUrl(url: string): string {
-  return url.replace(/^([^/?#]*\/\/)[^/?#]*@/, "$1***@").replace(/[?#].*$/s, "?***");
+  const { protocol, username, password, host, pathname, search, hash } = URL.parse(url) ?? {};
+  if (host === undefined || host === "") return "***";
+  const user = username === "" && password === "" ? "" : "***@";
+  const rest = search === "" && hash === "" ? "" : "?***";
+  return `${protocol}//${user}${host}${pathname}${rest}`;
 }

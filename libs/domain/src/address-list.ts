@@ -1,4 +1,4 @@
-import { bad, good, quote, type Read } from "./read.ts";
+import { bad, good, oneLine, quote, type Read } from "./read.ts";
 
 /** One entry of an address list: a bare address, or a name before one in angle brackets. */
 export type AddressEntry = { source: string; name: string; address: string };
@@ -75,7 +75,7 @@ function toEntry(source: string, { angle, words, bare, comment }: Parts): Addres
 }
 
 function spaced(name: string): string {
-  return name.replace(/\s+/g, " ").trim();
+  return oneLine(name).replace(/\s+/g, " ").trim();
 }
 
 function unescaped(text: string): string {

@@ -12,6 +12,9 @@ export type Mailbox = { name: string; address: string };
 // part are not asked for: return paths that carry a recipient, and tokens to reply to, are longer and arrive.
 const MAX_ADDRESS = 254;
 const MAX_ENTRY = 1000;
+/** Of one list, before it is read: text in characters, and addresses. */
+const MAX_LIST = 1_000_000;
+const MAX_MAILBOXES = 10_000;
 
 const CONTROL = /[\x00-\x08\x0a-\x1f\x7f]/;
 const DOT_ATOM = /^[\w!#$%&'*+/=?^`{|}~-]+(?:\.[\w!#$%&'*+/=?^`{|}~-]+)*$/;
@@ -25,13 +28,21 @@ const DOMAIN = /^(?=.{1,253}$)[a-z0-9_](?:[\w-]{0,61}[a-z0-9_])?(?:\.[a-z0-9_](?
 const FOREIGN_DOMAIN = /^(?:[\p{L}\p{M}\p{N}\w.\u3002\uff0e\uff61\u00b7\u0375\u05f3\u05f4\u30fb-]|\u200c|\u200d)+$/u;
 const BEYOND_ASCII = /[^\x00-\x7f]/;
 
-/** Parses a list as in a To header; empty entries are skipped. The fault reads like `"x y" is not an address`. */
+/**
+ * Parses a list as in a To header; empty entries are skipped, at most 10,000 are taken. The fault reads like
+ * `"x y" is not an address`.
+ */
 export function parseMailboxes(text: string | string[]): Read<Mailbox[]> {
+  const lists = typeof text === "string" ? [text] : text;
+  const tooMuch = faultOfCount(lists.length) ?? faultOfLength(lists);
+  if (tooMuch !== null) return bad(tooMuch);
   const mailboxes: Mailbox[] = [];
-  for (const list of typeof text === "string" ? [text] : text) {
+  for (const list of lists) {
     if (CONTROL.test(list)) return bad(`${quote(list)} holds a line break or another control character`);
     const entries = cutAddressList(list);
     if (!entries.ok) return entries;
+    const tooMany = faultOfCount(mailboxes.length + entries.value.length);
+    if (tooMany !== null) return bad(tooMany);
     for (const entry of entries.value) {
       const mailbox = readEntry(entry);
       if (!mailbox.ok) return mailbox;
@@ -41,8 +52,19 @@ export function parseMailboxes(text: string | string[]): Read<Mailbox[]> {
   return good(mailboxes);
 }
 
+function faultOfCount(count: number): string | null {
+  return count > MAX_MAILBOXES ? `${count} addresses, at most ${MAX_MAILBOXES} are taken` : null;
+}
+
+function faultOfLength(lists: readonly string[]): string | null {
+  const length = lists.reduce((sum, list) => sum + list.length, 0);
+  return length > MAX_LIST ? `${length} characters, at most ${MAX_LIST} are taken` : null;
+}
+
 /** Exactly one, as in From. */
 export function parseMailbox(text: string): Read<Mailbox> {
+  // A list of millions is not read for that there is more than one.
+  if (text.length > MAX_ENTRY) return bad(`${quote(text)} is longer than ${MAX_ENTRY} characters`);
   const parsed = parseMailboxes(text);
   if (!parsed.ok) return parsed;
   const [mailbox, second] = parsed.value;
@@ -93,7 +115,7 @@ function readAddress(text: string, source: string): Read<string> {
  * encoded word is refused: some servers decode it, and deliver to the address that comes out.
  */
 function readLocalPart(text: string): string | null {
-  if (ENCODED.test(text)) return null;
+  if (ENCODED.test(text.normalize("NFKC"))) return null;
   if (DOT_ATOM.test(text)) return text;
   const quoted = QUOTED.exec(text)?.[1];
   if (quoted !== undefined) return DOT_ATOM.test(quoted) ? quoted : text;

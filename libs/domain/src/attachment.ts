@@ -15,50 +15,83 @@ export type StoredAttachment = {
   s3?: StoredS3;
 };
 
-export type ReadAttachment = { stored: StoredAttachment; content: Uint8Array | null };
+export type ReadAttachment = {
+  stored: StoredAttachment;
+  content: Uint8Array | null;
+  /** Each begins with the field's name. */
+  warnings: string[];
+};
 
 /** RFC 2392: an addr-spec between angle brackets; in practice any printable word that is no encoded one. */
-const CONTENT_ID = /^(?!.*=\?.*\?=)[\x21-\x3b\x3d\x3f-\x7e]{1,500}$/;
+const CONTENT_ID = /^(?=[\x21-\x3b\x3d\x3f-\x7e]{1,500}$)(?!.*=\?.*\?=)/;
 const SOURCES = ["content", "url", "s3"] as const;
 
 /** One attachment, its inline content decoded. Contract §6. A fault begins with the field's name where it is one field's. */
-export function readAttachment(raw: RawAttachment): Read<ReadAttachment> {
-  const sources = SOURCES.filter((source) => raw[source] !== null && raw[source] !== undefined);
+export function readAttachment(raw: RawAttachment, maxBytes: number): Read<ReadAttachment> {
+  const sources = sourcesOf(raw);
   if (sources.length !== 1)
     return bad(` has ${sources.join(" and ") || "no source"}, one of content, url and s3 is wanted`);
   const described = readDescription(raw);
   if (!described.ok) return described;
-  const stored = described.value;
-  if (typeof raw.content === "string") {
-    const content = decodeBase64(raw.content);
-    return content === null
-      ? bad(".content: not base64")
-      : good({ stored: { ...stored, size: content.length }, content });
-  }
-  if (typeof raw.url === "string") {
-    return isHttpUrl(raw.url)
-      ? good({ stored: { ...stored, url: raw.url }, content: null })
-      : bad(".url: not an http or https address");
-  }
-  const s3 = readS3(raw.s3!);
-  return s3.ok ? good({ stored: { ...stored, s3: s3.value }, content: null }) : bad(`.s3.${s3.fault}`);
+  const source = readSource(raw, sources[0]!, maxBytes);
+  if (!source.ok) return source;
+  const { stored, warnings } = described.value;
+  const { content, ...where } = source.value;
+  return good({ stored: { ...stored, ...where }, content, warnings });
 }
 
-function readDescription({ filename, content_type, content_id }: RawAttachment): Read<StoredAttachment> {
+/** Clients that always write all three leave content empty; alone it is an empty file. */
+function sourcesOf(raw: RawAttachment): (typeof SOURCES)[number][] {
+  const given = SOURCES.filter((source) => raw[source] !== null && raw[source] !== undefined);
+  return given.length > 1 && raw.content === "" ? given.filter((source) => source !== "content") : given;
+}
+
+type Source = Pick<StoredAttachment, "size" | "url" | "s3"> & Pick<ReadAttachment, "content">;
+
+function readSource({ content, url, s3 }: RawAttachment, source: keyof RawAttachment, maxBytes: number): Read<Source> {
+  if (source === "content") return readContent(content!, maxBytes);
+  if (source === "url")
+    return isHttpUrl(url!) ? good({ url: url!, content: null }) : bad(".url: not an http or https address");
+  const read = readS3(s3!);
+  return read.ok ? good({ s3: read.value, content: null }) : bad(`.s3.${read.fault}`);
+}
+
+function readContent(text: string, maxBytes: number): Read<Source> {
+  const content = decodeBase64(text);
+  if (content === null) return bad(".content: not base64");
+  if (content.length > maxBytes)
+    return bad(`.content: it has ${content.length} bytes, attachments.max_bytes allows at most ${maxBytes}`);
+  return good({ size: content.length, content });
+}
+
+type Description = { stored: StoredAttachment; warnings: string[] };
+
+function readDescription({ filename, content_type, content_id }: RawAttachment): Read<Description> {
   const stored: StoredAttachment = {};
+  const warnings: string[] = [];
   const name = safeFileName(filename ?? "");
   if (name !== "") stored.filename = name;
   if (content_type) {
-    const type = readMediaType(content_type);
-    if (!type.ok) return bad(`.content_type: ${type.fault}`);
-    stored.content_type = type.value;
+    const read = readMediaType(content_type);
+    if (!read.ok) return bad(`.content_type: ${read.fault}`);
+    stored.content_type = read.value.type;
+    if (read.value.name !== null) warnings.push(`.content_type: ${takeName(read.value.name, stored)}`);
   }
   if (content_id) {
     const bare = content_id.trim().replace(/^<(.*)>$/s, "$1");
     if (!CONTENT_ID.test(bare)) return bad(`.content_id: ${quote(content_id)} is not one word of printable ASCII`);
     stored.content_id = bare;
   }
-  return good(stored);
+  return good({ stored, warnings });
+}
+
+/** What becomes of a type's own name, in words. */
+function takeName(name: string, stored: StoredAttachment): string {
+  if (stored.filename !== undefined) return "name ignored: filename is given";
+  const safe = safeFileName(name);
+  if (safe === "") return "name ignored: it is empty";
+  stored.filename = safe;
+  return "name taken for the filename, which is not given";
 }
 
 function isHttpUrl(text: string): boolean {

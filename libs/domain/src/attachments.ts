@@ -5,16 +5,24 @@ import { isS3Allowed } from "./s3-allow.ts";
 
 const MAX_COUNT = 100;
 
-/** A message's attachments. The fault begins with `attachments`. */
-export function readAttachments(raw: RawAttachment[], s3Allow: readonly string[]): Read<ReadAttachment[]> {
+export type AttachmentLimits = {
+  /** The setting `s3.allow`: each `bucket` or `bucket/prefix`; empty: all. */
+  s3Allow: readonly string[];
+  /** The setting `attachments.max_bytes`, of one. */
+  maxAttachmentBytes: number;
+};
+
+/** A message's attachments. The fault begins with `attachments`, and so does each warning. */
+export function readAttachments(raw: RawAttachment[], limits: AttachmentLimits): Read<ReadAttachment[]> {
   if (raw.length > MAX_COUNT) return bad(`attachments: ${raw.length} of them, at most ${MAX_COUNT} are taken`);
   const attachments: ReadAttachment[] = [];
   for (const [index, one] of raw.entries()) {
-    const read = readAttachment(one);
+    const read = readAttachment(one, limits.maxAttachmentBytes);
     if (!read.ok) return bad(`attachments[${index}]${read.fault}`);
-    const { s3 } = read.value.stored;
-    if (s3 !== undefined && !isS3Allowed(s3Allow, s3)) return bad(`attachments[${index}].s3: not allowed`);
-    attachments.push(read.value);
+    const { stored, content, warnings } = read.value;
+    if (stored.s3 !== undefined && !isS3Allowed(limits.s3Allow, stored.s3))
+      return bad(`attachments[${index}].s3: not allowed`);
+    attachments.push({ stored, content, warnings: warnings.map((text) => `attachments[${index}]${text}`) });
   }
   return uniqueContentIds(attachments);
 }

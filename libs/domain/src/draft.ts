@@ -40,6 +40,9 @@ export type Draft = {
   attachments: DraftAttachment[];
 };
 
+/** Of To, Cc and Bcc together, as they were given. */
+const MAX_RECIPIENTS = 10_000;
+
 /** The draft of an accepted payload. Throws on one that parseMessage would have refused. */
 export function toDraft(payload: Payload): Draft {
   const draft = readDraft(payload);
@@ -57,6 +60,9 @@ export function readDraft(payload: Payload): Read<Draft> {
   if (!cc.ok) return cc;
   const bcc = named("bcc", parseMailboxes(payload.bcc ?? []));
   if (!bcc.ok) return bcc;
+  const count = to.value.length + cc.value.length + bcc.value.length;
+  if (count > MAX_RECIPIENTS)
+    return bad(`to: ${count} recipients with cc and bcc, at most ${MAX_RECIPIENTS} are taken`);
   const replyTo = named("reply_to", parseMailboxes(payload.reply_to ?? []));
   if (!replyTo.ok) return replyTo;
   const returnPath = named("return_path", readReturnPath(payload.return_path));

@@ -3,6 +3,8 @@ import { oneLine } from "./read.ts";
 /** In octets of UTF-8; what file systems take. */
 const MAX_OCTETS = 255;
 const MAX_EXTENSION = 20;
+/** Of a longer name so many characters of either end are looked at. */
+const MAX_READ = 5000;
 /** Characters that turn the direction of what follows, so that `exe.pdf` is read where `fdp.exe` stands. */
 const TURNING = /[\u202a-\u202e\u2066-\u2069]/g;
 
@@ -12,8 +14,13 @@ const TURNING = /[\u202a-\u202e\u2066-\u2069]/g;
  */
 export function safeFileName(name: string): string {
   const last = name.slice(Math.max(name.lastIndexOf("/"), name.lastIndexOf("\\")) + 1);
-  const shown = oneLine(last.toWellFormed()).replace(TURNING, "").replace(/\s+/g, " ").trim();
+  const shown = oneLine(withoutMiddle(last).toWellFormed()).replace(TURNING, "").replace(/\s+/g, " ").trim();
   return /^\.*$/.test(shown) ? "" : shortened(shown);
+}
+
+/** What could be in the name's 255 octets at the end, whatever is left out of it. */
+function withoutMiddle(name: string): string {
+  return name.length <= 2 * MAX_READ ? name : name.slice(0, MAX_READ) + name.slice(-MAX_READ);
 }
 
 /** Cut before its extension, between two characters. */

@@ -1,4 +1,5 @@
 import { parseMailbox, parseMailboxes } from "./address.ts";
+import { looksEncoded } from "./encoded-word.ts";
 import { asciiWords, fitsLines, mailboxWords, textWords } from "./header-line.ts";
 import { bad, good, oneLine, quote, type Read } from "./read.ts";
 
@@ -68,6 +69,7 @@ function faultOf(name: string, value: unknown, text: string, seen: Set<string>):
   const addresses = OF_ONE_ADDRESS.has(lower) ? parseMailbox(text) : OF_ADDRESSES.has(lower) && parseMailboxes(text);
   if (addresses && !addresses.ok) return addresses.fault;
   if (OF_ASCII.test(lower) && !/^[\x20-\x7e]*$/.test(text)) return `${quote(text)} is not ASCII`;
+  if (OF_ASCII.test(lower) && looksEncoded(text)) return `${quote(text)} has =?, encoded words are not allowed there`;
   return fitsLines(name, headerWords(name, text)) ? null : longWord(text);
 }
 

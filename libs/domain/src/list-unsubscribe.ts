@@ -1,4 +1,5 @@
 import { parseMailbox } from "./address.ts";
+import { looksEncoded } from "./encoded-word.ts";
 import { bad, good, quote, type Read } from "./read.ts";
 
 /** As posted; what is absent was null or empty. */
@@ -43,19 +44,25 @@ function isHttps(url: string | undefined): boolean {
   return url !== undefined && URL.parse(url)?.protocol === "https:";
 }
 
+/** URL parsing also takes `https:x@y`, which a reader of mail need not. */
+const ABSOLUTE = /^https?:\/\/[^/?#]/i;
+
 function faultOfUrl(url: string): string | null {
-  const protocol = URL.parse(url)?.protocol;
-  if (protocol !== "https:" && protocol !== "http:") return `${quote(url)} is not an http or https address`;
+  if (url.length > MAX_LENGTH) return `longer than ${MAX_LENGTH} characters`;
+  if (URL.parse(url) === null || !ABSOLUTE.test(url)) return `${quote(url)} is not an http or https address`;
   return faultOfUri(url);
 }
 
 function faultOfUri(uri: string): string | null {
   if (!URI.test(uri)) return `${quote(uri)} has characters that a URI may have only percent-encoded`;
+  // Some readers would decode it, line breaks and all.
+  if (looksEncoded(uri)) return `${quote(uri)} has =? as an encoded word does, write it percent-encoded (=%3F)`;
   return uri.length > MAX_LENGTH ? `longer than ${MAX_LENGTH} characters` : null;
 }
 
 /** A mailto URI (RFC 6068) of an address, or of a URI to one with a subject or body at most. */
 function readMailto(text: string): Read<string> {
+  if (text.length > MAX_LENGTH) return bad(`longer than ${MAX_LENGTH} characters`);
   const isUri = /^mailto:/i.test(text);
   const uri = isUri ? `mailto:${text.slice("mailto:".length)}` : addressUri(text);
   if (uri === null) return bad(`${quote(text)} is not an address`);

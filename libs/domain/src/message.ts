@@ -1,9 +1,9 @@
 import * as v from "valibot";
 import type { OnAmbiguous } from "./account.ts";
 import { domainOf } from "./address.ts";
-import { readAttachments } from "./attachments.ts";
+import { type AttachmentLimits, readAttachments } from "./attachments.ts";
 import { type Draft, readDraft, recipientsOf } from "./draft.ts";
-import { faultOfHeaderSize } from "./header-size.ts";
+import { faultOfHeaderLength, faultOfHeaderSize } from "./header-size.ts";
 import { readHeaders } from "./headers.ts";
 import { pathOf, pathText } from "./issues.ts";
 import { readListUnsubscribe } from "./list-unsubscribe.ts";
@@ -57,9 +57,7 @@ export type ParseContext = {
   defaultPriority: Priority;
   /** A fresh Message-ID, angle brackets included. */
   newMessageId(domain: string): string;
-  /** The setting `s3.allow`: each `bucket` or `bucket/prefix`; empty: all. */
-  s3Allow: readonly string[];
-};
+} & AttachmentLimits;
 
 export type ParseResult = { ok: true; message: Message; warnings: string[] } | { ok: false; rejection: Rejection };
 
@@ -71,6 +69,8 @@ export function parseMessage(raw: unknown, context: ParseContext): ParseResult {
   const id = typeof raw.id === "string" && raw.id !== "" ? raw.id : null;
   const missing = REQUIRED.find((field) => isMissing(field, raw[field]));
   if (missing !== undefined) return refuse(id, `missing ${missing}`);
+  const tooLong = faultOfHeaderLength(raw);
+  if (tooLong !== null) return refuse(id, `invalid headers: ${tooLong}`);
   const shaped = readShape(raw);
   if (!shaped.ok) return refuse(id, `invalid ${shaped.fault}`);
   const read = readMessage(shaped.value, context);
@@ -97,7 +97,7 @@ function isMissing(field: (typeof REQUIRED)[number], value: unknown): boolean {
 }
 
 function isBlank(value: unknown): boolean {
-  return typeof value === "string" && /^[\s,]*$/.test(value);
+  return typeof value === "string" && !/[^\s,]/.test(value);
 }
 
 function readShape(raw: Record<string, unknown>): Read<RawMessage> {
@@ -121,7 +121,7 @@ function readMessage(raw: RawMessage, context: ParseContext): Read<{ message: Me
   const own = { replyTo: Boolean(raw.reply_to?.length), listUnsubscribe: listUnsubscribe.value !== null };
   const headers = readHeaders(raw.headers ?? {}, own);
   if (!headers.ok) return headers;
-  const attachments = readAttachments(raw.attachments ?? [], context.s3Allow);
+  const attachments = readAttachments(raw.attachments ?? [], context);
   if (!attachments.ok) return attachments;
   const payload = toPayload(raw, {
     headers: headers.value.headers,
@@ -147,11 +147,12 @@ function readMessage(raw: RawMessage, context: ParseContext): Read<{ message: Me
     contents,
     bytes: sizeOf(payload) + contents.reduce((sum, content) => sum + content.length, 0),
   };
-  return good({ message, warnings: headers.value.warnings });
+  const warnings = [...headers.value.warnings, ...attachments.value.flatMap((one) => one.warnings)];
+  return good({ message, warnings });
 }
 
 function readId(id: string): Read<string> {
-  if (id.length > MAX_ID && [...id].length > MAX_ID) return bad(`longer than ${MAX_ID} characters`);
+  if (id.length > 2 * MAX_ID || [...id].length > MAX_ID) return bad(`longer than ${MAX_ID} characters`);
   if (id === "." || id === "..") return bad(`${quote(id)} cannot be asked for in a URL`);
   return id.isWellFormed() ? good(id) : bad("not well-formed Unicode");
 }

@@ -18,9 +18,13 @@ export function quote(text: string): string {
 /** What JSON leaves as it is, and a terminal or a log does not: controls, line ends and turns of direction. */
 const UNSEEN = /[\x7f-\x9f\u2028-\u202e\u2066-\u2069]/g;
 
-/** Line breaks and other control characters become spaces, so that nothing can begin a header line of its own. */
+/**
+ * Line breaks and other control characters become spaces, so that nothing can begin a header line of its own. So do
+ * U+0085, U+2028 and U+2029, at which some readers end a line too.
+ */
 export function oneLine(text: string): string {
-  return CONTROL.test(text) ? text.replace(/\r\n|[\x00-\x1f\x7f]/g, " ") : text;
+  return CONTROL.test(text) ? text.replace(CONTROLS, " ") : text;
 }
 
-const CONTROL = /[\x00-\x1f\x7f]/;
+const CONTROL = /[\x00-\x1f\x7f\x85\u2028\u2029]/;
+const CONTROLS = /\r\n|[\x00-\x1f\x7f\x85\u2028\u2029]/g;

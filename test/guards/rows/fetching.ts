@@ -2,7 +2,9 @@ import type { Guard } from "../guard.ts";
 
 const EGRESS = "libs/runtime/src/egress.ts";
 const RULE = "libs/runtime/src/public-addresses.ts";
-const LOOKUP = "libs/runtime/src/permitted-lookup.ts";
+const PERMITTED = "libs/runtime/src/permitted-lookup.ts";
+const LOOKUP = "libs/runtime/src/system-lookup.ts";
+const LOOKUP_TEST = "test/libs/runtime/system-lookup.test.ts";
 const HOPS = "apps/dispatcher/src/attachments/url-hops.ts";
 const ANSWER = "apps/dispatcher/src/attachments/url-answer.ts";
 const BODY = "apps/dispatcher/src/attachments/url-body.ts";
@@ -34,35 +36,43 @@ export const FETCHING: Guard[] = [
   },
   {
     guard: "egress: a name leads to its allowed addresses only",
-    file: LOOKUP,
+    file: PERMITTED,
     code: "filter((_, index) => faults[index] === null)",
     without: "filter(() => true)",
     test: EGRESS_TEST,
     fails: "to a name is made to its allowed addresses only",
   },
   {
-    guard: "egress: few look-ups at a time",
+    guard: "egress: names are asked for without the threads that read and write files",
     file: LOOKUP,
-    code: "if (running >= LOOKUPS_AT_ONCE) await",
+    code: "(await asked(host, patienceMs / 2, servers)) ?? (await inTurn(host))",
+    without: "await inTurn(host)",
+    test: LOOKUP_TEST,
+    fails: "whose servers are dead delays no other",
+  },
+  {
+    guard: "egress: few look-ups at a time on the threads that read and write files",
+    file: LOOKUP,
+    code: "if (running >= LAST_RESORTS_AT_ONCE) await",
     without: "if (running >= 100) await",
-    test: EGRESS_TEST,
-    fails: "run two at a time, and one for all who want the same host",
+    test: LOOKUP_TEST,
+    fails: "run two at a time",
   },
   {
     guard: "egress: look-ups that nobody waits for are not made",
     file: LOOKUP,
-    code: "if (performance.now() > wanted.get(host)!.untilMs)",
+    code: "if (performance.now() > untilMs)",
     without: "if (performance.now() < 0)",
-    test: EGRESS_TEST,
+    test: LOOKUP_TEST,
     fails: "that nobody waits for any more are not made",
   },
   {
-    guard: "egress: a longer answer than announced is a broken one",
-    file: "libs/runtime/src/exact-client.ts",
-    code: "if (isExcess(this.#faultAfterEnd))",
-    without: "if (isExcess(null))",
-    test: EGRESS_TEST,
-    fails: "fails where more comes than was announced",
+    guard: "egress: name servers have so long and no longer",
+    file: LOOKUP,
+    code: "setTimeout(() => resolver.cancel(), limitMs)",
+    without: "setTimeout(() => {}, limitMs)",
+    test: LOOKUP_TEST,
+    fails: "whose servers do not answer, or cannot, fails for that",
   },
   {
     guard: "address: metadata stays forbidden to names",
@@ -153,6 +163,33 @@ export const FETCHING: Guard[] = [
     fails: "that nobody wants holds no connection",
   },
   {
+    guard: "url: nothing is decoded before somebody hears of its failure",
+    file: BODY,
+    code: "async function* decode(source: Bytes, name: string): AsyncGenerator<Uint8Array, void> {",
+    without: `function decode(source: Bytes, name: string): Bytes {
+  return pipeline(Readable.from(source), decoderOf(name, new Uint8Array()), () => {});
+}
+export async function* once(source: Bytes, name: string): AsyncGenerator<Uint8Array, void> {`,
+    test: FETCH_TEST,
+    fails: "that fails before anybody reads it fails only then, and for nobody else",
+  },
+  {
+    guard: "url: of nothing every encoding is nothing",
+    file: BODY,
+    code: "if (first.done) return;",
+    without: "if (first.done) first.value = new Uint8Array() as never;",
+    test: FETCH_TEST,
+    fails: "that is empty is an empty file, with a length and without",
+  },
+  {
+    guard: "url: a file that is gzip by itself stays it",
+    file: ANSWER,
+    code: "isGzipFile(encodings, urls) ? [] : encodings",
+    without: "encodings",
+    test: FETCH_TEST,
+    fails: "of a file that is gzip by itself is the file",
+  },
+  {
     guard: "url: bytes are counted as they come",
     file: BODY,
     code: "if (bytes > maxBytes) throw",
@@ -211,19 +248,10 @@ export const FETCHING: Guard[] = [
   {
     guard: "cache: what was written before a reboot is not believed",
     file: CACHE,
-    code: "found === null || found.boot !== bootId",
-    without: "found === null",
+    code: "if (found.boot !== bootId) return null;",
+    without: "",
     test: CACHE_TEST,
     fails: "is the same for another dispatcher, and is not believed after a reboot: it was never synced",
-  },
-  {
-    guard: "room: the oldest message never waits for the others",
-    file: "apps/dispatcher/src/attachments/byte-room.ts",
-    code: "every((other) => other >= message)",
-    without: "every((other) => other === message)",
-    test: "test/apps/dispatcher/attachments/byte-room.test.ts",
-    fails:
-      "is given to the oldest message whatever it wants, so that messages with several files never wait for one another",
   },
   {
     guard: "body: a file that became shorter ends the message unsent",

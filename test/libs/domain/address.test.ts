@@ -107,6 +107,7 @@ const REFUSED: [text: string, fault: string][] = [
   ["a@[IPv6:::1]", '"a@[IPv6:::1]" names a host by its number, a domain is wanted after the @'],
   ["a(x)b@c.d", '"a(x)b@c.d" is not an address'],
   ["=?utf-8?Q?a=40evil.example=3E?=@b.c", '"=?utf-8?Q?a=40evil.example=3E?=@b.c" is not an address'],
+  ...["ü\x85x@y.z", "a\x85@y.z", "a@y.z\x85", "a@y\u2028.z", "＝？utf-8?Q?=0A?=@y.z"].map(notAnAddress),
   ["x@y@z.it", '"x@y@z.it" is not an address'],
   ["a @ b.c", '"a @ b.c" is not an address'],
   ["(((a@b.c", '"(((a@b.c" is not an address'],
@@ -169,6 +170,16 @@ function cost(text: string): number {
   });
   return Math.min(...times);
 }
+
+test("address: what some reader takes for the end of a line is a space in a name", () => {
+  assert.deepEqual(parseMailboxes("A\x85B\u2028C <m@x.de>, m@x.de (D\u2029E)"), {
+    ok: true,
+    value: [
+      { name: "A B C", address: "m@x.de" },
+      { name: "D E", address: "m@x.de" },
+    ],
+  });
+});
 
 test("address: exactly one where one is wanted", () => {
   assert.deepEqual(parseMailbox("A <a@b.c>"), { ok: true, value: { name: "A", address: "a@b.c" } });

@@ -15,6 +15,8 @@ const NAMES: [given: string, shown: string][] = [
   ["dir/", ""],
   [".htaccess", ".htaccess"],
   ["a\r\nBcc: x@y.z\0.txt", "a Bcc: x@y.z .txt"],
+  ["a\x85b\u2028c\u2029d.txt", "a b c d.txt"],
+  [`${"a".repeat(20_000)}${" ".repeat(20_000)}.pdf`, `${"a".repeat(251)}.pdf`],
   ["invoice\u202efdp.exe", "invoicefdp.exe"],
   ["\u2066a\u2069.txt", "a.txt"],
   ["  a   b .txt ", "a b .txt"],

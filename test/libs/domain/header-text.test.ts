@@ -60,6 +60,7 @@ const TEXTS: [given: string, written: string][] = [
   ["=?utf-8?Q?J?= ü", " =?UTF-8?Q?=3D=3Futf-8=3FQ=3FJ=3F=3D_=C3=BC?="],
   ["=?utf-8?Q?=0D=0AX?=", " =?UTF-8?Q?=3D=3Futf-8=3FQ=3F=3D0D=3D0AX=3F=3D?="],
   ["=?utf-8?B?DQpY?=", " =?UTF-8?Q?=3D=3Futf-8=3FB=3FDQpY=3F=3D?="],
+  ["=?ISO-2022-JP?B?GyRCJCIbKEI=?=", " =?UTF-8?Q?=3D=3FISO-2022-JP=3FB=3FGyRCJCIbKEI=3D=3F=3D?="],
   ["half \ud800", " half =?UTF-8?B?77+9?="],
 ];
 

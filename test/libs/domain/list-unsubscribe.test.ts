@@ -36,6 +36,19 @@ const REFUSED: [given: Given, fault: string][] = [
     { url: `https://x.y/${mark}b` },
     `list_unsubscribe.url: ${JSON.stringify(`https://x.y/${mark}b`)} has characters that a URI may have only percent-encoded`,
   ]),
+  ...["https:x@y", "https:/x/y", "https:\\\\x/y", "https:///x/y", "https://?x"].map((url): [Given, string] => [
+    { url },
+    `list_unsubscribe.url: ${JSON.stringify(url)} is not an http or https address`,
+  ]),
+  [
+    { url: "https://e.com/a=?utf-8?Q?=0D=0AX-Evil:_1?=" },
+    'list_unsubscribe.url: "https://e.com/a=?utf-8?Q?=0D=0AX-Evil:_1?=" has =? as an encoded word does, write it percent-encoded (=%3F)',
+  ],
+  [
+    { mailto: "mailto:a@x.y?subject==?utf-8?Q?=0A?=" },
+    'list_unsubscribe.mailto: "mailto:a@x.y?subject==?utf-8?Q?=0A?=" has =? as an encoded word does, write it percent-encoded (=%3F)',
+  ],
+  [{ mailto: ",".repeat(901) }, "list_unsubscribe.mailto: longer than 900 characters"],
   [{ url: `https://x.y/${"u".repeat(900)}` }, "list_unsubscribe.url: longer than 900 characters"],
   [{ mailto: "x y" }, 'list_unsubscribe.mailto: "x y" is not an address'],
   [{ mailto: "Stop <stop@x.y>" }, 'list_unsubscribe.mailto: "Stop <stop@x.y>" is not an address'],

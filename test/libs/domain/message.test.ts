@@ -11,6 +11,7 @@ const context: ParseContext = {
   defaultPriority: 2,
   newMessageId: (domain) => `<new@${domain}>`,
   s3Allow: [],
+  maxAttachmentBytes: 10_000,
 };
 
 const POSTED = { id: "m1", from: "a@b.c", to: "d@e.f", subject: "Hello" };
@@ -168,6 +169,10 @@ const INVALID: [fields: object, reason: string | RegExp][] = [
   [{ headers: { Sender: "a@b.c, d@e.f" } }, 'invalid headers.Sender: "a@b.c, d@e.f" is more than one address'],
   [{ headers: { "reply-to": "x y" } }, 'invalid headers.reply-to: "x y" is not an address'],
   [{ headers: { References: "<ü@b>" } }, 'invalid headers.References: "<ü@b>" is not ASCII'],
+  [
+    { headers: { "List-Help": "<a@b> =?utf-8?Q?=0D=0AX-Evil:_1?=" } },
+    'invalid headers.List-Help: "<a@b> =?utf-8?Q?=0D=0AX-Evil:_1?=" has =?, encoded words are not allowed there',
+  ],
   [{ headers: { "List-Help": "<ü>" } }, 'invalid headers.List-Help: "<ü>" is not ASCII'],
   [{ headers: { "In-Reply-To": "<a@b>", "in-reply-to": "<c@d>" } }, "invalid headers.in-reply-to: given twice"],
   [
@@ -177,7 +182,29 @@ const INVALID: [fields: object, reason: string | RegExp][] = [
   [{ headers: manyHeaders(201, "x") }, "invalid headers: 201 of them, at most 200 are taken"],
   [
     { headers: manyHeaders(100, "word ".repeat(200)) },
-    "invalid headers: 103330 octets with addresses and subject, at most 65536 are taken",
+    "invalid headers: 100405 characters with addresses and subject, at most 65536 octets are taken",
+  ],
+  [
+    { headers: manyHeaders(100, "word ".repeat(130)) },
+    "invalid headers: 67330 octets with addresses and subject, at most 65536 are taken",
+  ],
+  [
+    {
+      to: [`"${"a".repeat(900)}" <d@e.f>`],
+      cc: Array(69).fill(`"${"a".repeat(900)}" <d@e.f>`),
+      subject: "x".repeat(2000),
+    },
+    "invalid headers: 65705 characters with addresses and subject, at most 65536 octets are taken",
+  ],
+  [{ to: Array(10_001).fill("a@b.c") }, "invalid to: 10001 addresses, at most 10000 are taken"],
+  [{ bcc: "a@b.c,".repeat(10_001) }, "invalid bcc: 10001 addresses, at most 10000 are taken"],
+  [{ bcc: Array(10_001).fill("") }, "invalid bcc: 10001 addresses, at most 10000 are taken"],
+  [{ bcc: ",".repeat(1_000_001) }, "invalid bcc: 1000001 characters, at most 1000000 are taken"],
+  [{ bcc: Array(10_000).fill("a@b.c") }, "invalid to: 10001 recipients with cc and bcc, at most 10000 are taken"],
+  [{ return_path: `${" ".repeat(1001)}x` }, /^invalid return_path: ".*" is longer than 1000 characters$/],
+  [
+    { headers: { References: "<a@b> =?x" } },
+    'invalid headers.References: "<a@b> =?x" has =?, encoded words are not allowed there',
   ],
   [
     { subject: "ü".repeat(30_000) },
@@ -246,8 +273,13 @@ const INVALID: [fields: object, reason: string | RegExp][] = [
     'invalid attachments[2].content_id: "logo" is that of attachments[0] too',
   ],
   [
-    { attachments: [{ content: "YQ", content_type: 'application/pdf; name="x.pdf"' }] },
-    'invalid attachments[0].content_type: "application/pdf; name=\\"x.pdf\\"" has a name, give it as filename',
+    { attachments: [{ content: "YQ" }, { content: Buffer.alloc(10_001).toString("base64") }] },
+    "invalid attachments[1].content: it has 10001 bytes, attachments.max_bytes allows at most 10000",
+  ],
+  [{ attachments: [{ content: "", url: "" }] }, "invalid attachments[0].url: not an http or https address"],
+  [
+    { attachments: [{ content: "", url: "https://x.y/z", s3: { bucket: "docs", key: "k" } }] },
+    "invalid attachments[0] has url and s3, one of content, url and s3 is wanted",
   ],
   [{ attachments: Array(101).fill({ content: "YQ" }) }, "invalid attachments: 101 of them, at most 100 are taken"],
   [{ attachments: [{ url: "ftp://x/y" }] }, "invalid attachments[0].url: not an http or https address"],
@@ -274,12 +306,14 @@ test("message: ids of 255 characters are accepted, however many bytes they have"
 
 test("message: line breaks in a subject become spaces", () => {
   assert.equal(accepted({ subject: "a\r\nBcc: x@y.z\nb\rc\0d" }).payload.subject, "a Bcc: x@y.z b c d");
+  assert.equal(accepted({ subject: "a\x85b\u2028c\u2029d" }).payload.subject, "a b c d");
 });
 
 test("message: line breaks in a header's value become spaces", () => {
   assert.deepEqual(accepted({ headers: { "X-A": "one\r\n two\nBcc: x@y.z" } }).payload.headers, {
     "X-A": "one  two Bcc: x@y.z",
   });
+  assert.deepEqual(accepted({ headers: { "X-A": "a\x85b\u2028c\u2029d" } }).payload.headers, { "X-A": "a b c d" });
 });
 
 test("message: headers that the service owns are ignored, with a warning", () => {
@@ -331,6 +365,50 @@ test("message: list_unsubscribe is kept as it was given, and its headers make wa
 test("message: a file name is kept as it will be shown", () => {
   const { payload } = accepted({ attachments: [{ content: "YQ", filename: "..\\..\\x.pdf\r\n" }] });
   assert.equal(payload.attachments?.[0]?.filename, "x.pdf");
+});
+
+test("message: a name in an attachment's content type is its filename where none is given", () => {
+  const { payload, warnings } = accepted({
+    attachments: [
+      { content: "YQ", content_type: "application/pdf; name=x.pdf", filename: "y.pdf" },
+      { content: "YQ", content_type: 'application/pdf; name="..\\..\\x.pdf\r\n"; version=1' },
+      { content: "YQ", content_type: "text/plain; name*=utf-8''%E2%82%AC%2F%E2%82%AC%0D%0ABcc%3A%20x.txt" },
+      { content: "YQ", content_type: 'text/plain; name=".."' },
+    ],
+  });
+  assert.deepEqual(payload.attachments, [
+    { content_type: "application/pdf", filename: "y.pdf", size: 1 },
+    { content_type: "application/pdf; version=1", filename: "x.pdf", size: 1 },
+    { content_type: "text/plain", filename: "\u20ac Bcc: x.txt", size: 1 },
+    { content_type: "text/plain", size: 1 },
+  ]);
+  assert.deepEqual(warnings, [
+    "attachments[0].content_type: name ignored: filename is given",
+    "attachments[1].content_type: name taken for the filename, which is not given",
+    "attachments[2].content_type: name taken for the filename, which is not given",
+    "attachments[3].content_type: name ignored: it is empty",
+  ]);
+});
+
+test("message: an empty content is an empty file, and beside another source is absent", () => {
+  const { payload, contents } = accepted({
+    attachments: [
+      { content: "" },
+      { content: "", url: "https://x.y/z" },
+      { content: "", s3: { bucket: "docs", key: "k" } },
+      { content: Buffer.alloc(10_000).toString("base64") },
+    ],
+  });
+  assert.deepEqual(payload.attachments, [
+    { size: 0 },
+    { url: "https://x.y/z" },
+    { s3: { bucket: "docs", key: "k" } },
+    { size: 10_000 },
+  ]);
+  assert.deepEqual(
+    contents.map(({ length }) => length),
+    [0, 10_000],
+  );
 });
 
 test("message: a Reply-To header gives way to reply_to", () => {
