@@ -22,6 +22,8 @@ export type ReadAttachment = {
   warnings: string[];
 };
 
+/** As most servers take them; presigned ones have some thousand. */
+const LONGEST_URL = 16_384;
 /** RFC 2392: an addr-spec between angle brackets; in practice any printable word that is no encoded one. */
 const CONTENT_ID = /^(?=[\x21-\x3b\x3d\x3f-\x7e]{1,500}$)(?!.*=\?.*\?=)/;
 const SOURCES = ["content", "url", "s3"] as const;
@@ -50,8 +52,7 @@ type Source = Pick<StoredAttachment, "size" | "url" | "s3"> & Pick<ReadAttachmen
 
 function readSource({ content, url, s3 }: RawAttachment, source: keyof RawAttachment, maxBytes: number): Read<Source> {
   if (source === "content") return readContent(content!, maxBytes);
-  if (source === "url")
-    return isHttpUrl(url!) ? good({ url: url!, content: null }) : bad(".url: not an http or https address");
+  if (source === "url") return readUrl(url!);
   const read = readS3(s3!);
   return read.ok ? good({ s3: read.value, content: null }) : bad(`.s3.${read.fault}`);
 }
@@ -92,6 +93,11 @@ function takeName(name: string, stored: StoredAttachment): string {
   if (safe === "") return "name ignored: it is empty";
   stored.filename = safe;
   return "name taken for the filename, which is not given";
+}
+
+function readUrl(url: string): Read<Source> {
+  if (url.length > LONGEST_URL) return bad(`.url: longer than ${LONGEST_URL} characters`);
+  return isHttpUrl(url) ? good({ url, content: null }) : bad(".url: not an http or https address");
 }
 
 function isHttpUrl(text: string): boolean {

@@ -282,6 +282,10 @@ const INVALID: [fields: object, reason: string | RegExp][] = [
     "invalid attachments[0] has url and s3, one of content, url and s3 is wanted",
   ],
   [{ attachments: Array(101).fill({ content: "YQ" }) }, "invalid attachments: 101 of them, at most 100 are taken"],
+  [
+    { attachments: [{ url: `https://x/${"y".repeat(16_384)}` }] },
+    "invalid attachments[0].url: longer than 16384 characters",
+  ],
   [{ attachments: [{ url: "ftp://x/y" }] }, "invalid attachments[0].url: not an http or https address"],
   [{ attachments: [{ url: "x.pdf" }] }, "invalid attachments[0].url: not an http or https address"],
   [{ attachments: [{ s3: { bucket: "b" } }] }, "invalid attachments[0].s3.key: missing"],
