@@ -5,14 +5,13 @@ import test, { type TestContext } from "node:test";
 import { eventually, gate } from "../support/eventually.ts";
 import { aMessage } from "../support/messages.ts";
 import { type Service, startService } from "../support/service.ts";
-import { smallDisk } from "../support/small-disk.ts";
+import { NO_MOUNT, smallDisk } from "../support/small-disk.ts";
 import { assertNothingLost, assertRefusals, startPosting } from "./posting.ts";
 
 const disk = smallDisk(20);
 
 test("a disk that fills up and is freed: 503 meanwhile, nothing lost, nothing sent twice, all goes on", async (t) => {
-  // Only root may mount, and not in every container; the test below fails the writes without a mount.
-  if (!disk) return t.skip("mounting is not permitted here");
+  if (!disk) return t.skip(`${NO_MOUNT}; the next test fails the writes without a mount`);
   t.after(disk.remove);
   const service = await startService({ env: { DB_PATH: join(disk.folder, "mail.db") } });
   await throughFault(t, service, {
@@ -23,8 +22,8 @@ test("a disk that fills up and is freed: 503 meanwhile, nothing lost, nothing se
 });
 
 test("a system that lets no file grow, and then does: 503 meanwhile, nothing lost, nothing sent twice", async (t) => {
-  // Only Linux has it: elsewhere nothing limits a process that already runs.
-  if (!canLimitFiles()) return t.skip("prlimit is not here");
+  if (!canLimitFiles())
+    return t.skip("prlimit is not here: only Linux has it, and nothing else limits a process that runs");
   // /readyz says 503 when half a lease has passed without a write.
   const service = await startService({ config: "[delivery]\nlease_seconds = 10\n" });
   const { api, dispatchers, reporter } = service.processes;

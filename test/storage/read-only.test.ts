@@ -97,8 +97,9 @@ function permitted(t: TestContext): boolean {
     setImmutable(file, false);
     return true;
   } catch {
-    // File modes stop neither root nor an open file, and a container without CAP_LINUX_IMMUTABLE cannot set the flag.
-    t.skip("chattr +i is not permitted here");
+    t.skip(
+      "chattr +i is not permitted here: it wants CAP_LINUX_IMMUTABLE, and file modes stop neither root nor an open file",
+    );
     return false;
   }
 }

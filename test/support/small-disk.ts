@@ -13,6 +13,9 @@ export type SmallDisk = {
   remove(): void;
 };
 
+/** Why a test that needs one is skipped. */
+export const NO_MOUNT = "mounting is not permitted here: only root may, and not in every container";
+
 /** Null where this machine does not permit mounting. */
 export function smallDisk(megabytes: number): SmallDisk | null {
   const folder = temporaryFolder();

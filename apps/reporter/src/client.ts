@@ -1,6 +1,7 @@
 import type { ReportItem } from "@async-mail/domain/report";
 import type { Instant } from "@async-mail/domain/time";
 import { toDate } from "@async-mail/runtime/clock";
+import { retryAfterMs } from "@async-mail/runtime/retry-after";
 import { Agent, type Dispatcher, request } from "undici";
 import { createSigner, type Sign } from "./signature.ts";
 
@@ -62,7 +63,7 @@ export function createClient(options: ClientOptions): Client {
           answered: true,
           status: answer.statusCode,
           body: await readText(answer.body),
-          retryAfterMs: retryAfterMs(answer.headers["retry-after"], now),
+          retryAfterMs: retryAfterMs([answer.headers["retry-after"]].flat()[0], now.wallMs, LONGEST_RETRY_AFTER_MS),
         };
       } catch (error) {
         if (timeout.aborted) return { answered: false, reason: `no answer within ${options.timeoutMs / 1000} s` };
@@ -108,14 +109,6 @@ async function readText(body: Dispatcher.ResponseData["body"]): Promise<string> 
     if (bytes > MAX_ANSWER_BYTES) break;
   }
   return Buffer.concat(chunks).toString("utf8");
-}
-
-/** RFC 9110 §10.2.3: seconds, or a date. */
-function retryAfterMs(header: string | string[] | undefined, now: Instant): number | null {
-  const text = Array.isArray(header) ? header[0] : header;
-  if (text === undefined) return null;
-  const ms = /^\s*\d+\s*$/.test(text) ? Number(text) * 1000 : Date.parse(text) - now.wallMs;
-  return ms > 0 ? Math.min(ms, LONGEST_RETRY_AFTER_MS) : null;
 }
 
 /** The connection's own words: undici wraps what happens to several addresses in one error without a text. */

@@ -60,9 +60,14 @@ function readSource({ content, url, s3 }: RawAttachment, source: keyof RawAttach
 function readContent(text: string, maxBytes: number): Read<Source> {
   const content = decodeBase64(text);
   if (content === null) return bad(".content: not base64");
-  if (content.length > maxBytes)
-    return bad(`.content: it has ${content.length} bytes, attachments.max_bytes allows at most ${maxBytes}`);
+  if (content.length > maxBytes) return bad(`.content: ${tooManyBytes(content.length, maxBytes)}`);
   return good({ size: content.length, content });
+}
+
+/** In words; null: how many they are is not known. */
+export function tooManyBytes(bytes: number | null, maxBytes: number): string {
+  const found = bytes === null ? "it is larger" : `it has ${bytes} bytes`;
+  return `${found}, attachments.max_bytes allows at most ${maxBytes}`;
 }
 
 type Description = { stored: StoredAttachment; warnings: string[] };

@@ -240,7 +240,7 @@ export async function* once(source: Bytes, name: string): AsyncGenerator<Uint8Ar
   {
     guard: "fetch: the bytes are counted, whatever was declared",
     file: FETCHER,
-    code: "if (bytes > maxBytes) throw tooLarge(maxBytes);",
+    code: "if (bytes > maxBytes) throw new SourceRefused(tooManyBytes(null, maxBytes));",
     without: "",
     test: FETCHER_TEST,
     fails: "fetches nothing that is larger than it may be, whatever its server says",

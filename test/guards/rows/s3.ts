@@ -10,7 +10,7 @@ export const S3: Guard[] = [
   {
     guard: "s3: s3.allow is asked again before the fetch",
     file: FETCH,
-    code: 'if (!isS3Allowed(config.allow, object)) return final("not allowed (s3.allow)");',
+    code: "if (refused !== null) return final(refused);",
     without: "",
     test: FETCH_TEST,
     fails: "is asked again before anything is fetched",

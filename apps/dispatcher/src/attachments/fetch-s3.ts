@@ -12,6 +12,8 @@ export type { S3Config } from "./s3-client-config.ts";
 export type S3Object = { bucket: string; key: string; versionId: string | null };
 
 export type S3Source = {
+  /** Why the configuration does not let it be fetched, nor used where it was kept; null: it does. */
+  refusal(object: S3Object): string | null;
   /** The object as it is stored: what S3 calls its encoding is not undone. Fails in words; only a bug rejects. */
   open(object: S3Object, known: Validator | null, signal: AbortSignal): Promise<Opened>;
   close(): void;
@@ -26,8 +28,13 @@ const MAX_REFUSAL_BYTES = 64 * 1024;
 export function createS3Source(config: S3Config): S3Source {
   let loading: Promise<Sdk> | null = null;
 
+  function refusal(object: S3Object): string | null {
+    return isS3Allowed(config.allow, object) ? null : "not allowed (s3.allow)";
+  }
+
   async function open(object: S3Object, known: Validator | null, signal: AbortSignal): Promise<Opened> {
-    if (!isS3Allowed(config.allow, object)) return final("not allowed (s3.allow)");
+    const refused = refusal(object);
+    if (refused !== null) return final(refused);
     if (signal.aborted) return givenUp();
     loading ??= load(config);
     return unlessAborted(get(loading, object, known, signal), signal);
@@ -37,7 +44,7 @@ export function createS3Source(config: S3Config): S3Source {
     void loading?.then(({ client }) => client.destroy());
   }
 
-  return { open, close };
+  return { refusal, open, close };
 }
 
 async function load(config: S3Config): Promise<Sdk> {

@@ -1,4 +1,3 @@
-import { isS3Allowed } from "@async-mail/domain/s3-allow";
 import { createClock } from "@async-mail/runtime/clock";
 import { createEgress, publicAddressesOnly } from "@async-mail/runtime/egress";
 import { workerData } from "piscina";
@@ -37,7 +36,7 @@ const buckets = createS3Source(s3);
 const clock = createClock(0);
 const fetcher = createFetcher({
   cache: createAttachmentCache(cache),
-  refusal: (source) => (source.kind === "url" || isS3Allowed(s3.allow, source) ? null : "not allowed (s3.allow)"),
+  refusal: (source) => (source.kind === "url" ? null : buckets.refusal(source)),
   open: (source, known, signal) =>
     source.kind === "url" ? urls.open(source.url, known, signal) : buckets.open(source, known, signal),
   s3Endpoint: s3.endpoint,

@@ -1,6 +1,7 @@
+import { tooManyBytes } from "@async-mail/domain/attachment";
 import type { AttachmentSource } from "@async-mail/domain/draft";
 import type { AttachmentCache, CachedEntry, CachedFile } from "./cache.ts";
-import { type Opened, SourceBroken, type SourceFailure, SourceRefused, type Validator } from "./remote-source.ts";
+import { type Opened, SourceBroken, SourceRefused, type Validator } from "./remote-source.ts";
 import { createRoom, type Room } from "./room.ts";
 import type { Slots } from "./slots.ts";
 
@@ -46,8 +47,6 @@ const LOOKS_AT_ONCE = 32;
 const NEVER = new AbortController().signal;
 /** Most files whose length is not told are small. */
 const UNDECLARED_BYTES = 1024 * 1024;
-/** Whatever a server says: it may be mended long before. */
-const LONGEST_RETRY_AFTER_MS = 86_400_000;
 
 export function createFetcher(options: FetcherOptions): Fetcher {
   const { cache, now } = options;
@@ -121,7 +120,8 @@ async function transfer(options: FetcherOptions, wanted: Transfer, limit: AbortS
   const opened = await options.open(source, entry?.validator ?? null, limit);
   if (opened.kind === "failed") {
     if (limit.aborted) throw limit.reason;
-    return failed(opened);
+    const { kind: _, ...failure } = opened;
+    return { ok: false, ...failure };
   }
   if (opened.kind === "unchanged") {
     if (entry === null) return later("its server says that it is unchanged, and was not asked");
@@ -132,7 +132,7 @@ async function transfer(options: FetcherOptions, wanted: Transfer, limit: AbortS
   const reader = body[Symbol.asyncIterator]();
   if (declaredBytes !== null && declaredBytes > maxBytes) {
     await reader.return?.();
-    throw tooLarge(maxBytes, declaredBytes);
+    throw new SourceRefused(tooManyBytes(declaredBytes, maxBytes));
   }
   const expectedBytes = declaredBytes ?? UNDECLARED_BYTES;
   let leave = () => {};
@@ -151,19 +151,9 @@ async function* bounded(reader: AsyncIterator<Uint8Array>, maxBytes: number): As
   let bytes = 0;
   for (let next = await reader.next(); !next.done; next = await reader.next()) {
     bytes += next.value.length;
-    if (bytes > maxBytes) throw tooLarge(maxBytes);
+    if (bytes > maxBytes) throw new SourceRefused(tooManyBytes(null, maxBytes));
     yield next.value;
   }
-}
-
-function tooLarge(maxBytes: number, bytes?: number): SourceRefused {
-  const found = bytes === undefined ? "it is larger" : `it has ${bytes} bytes`;
-  return new SourceRefused(`${found}, attachments.max_bytes allows at most ${maxBytes}`);
-}
-
-function failed({ permanent, reason, retryAfterMs }: SourceFailure): FetchAnswer {
-  if (retryAfterMs === undefined) return { ok: false, permanent, reason };
-  return { ok: false, permanent, reason, retryAfterMs: Math.min(retryAfterMs, LONGEST_RETRY_AFTER_MS) };
 }
 
 function later(reason: string): FetchAnswer {

@@ -1,4 +1,5 @@
 import type { Claim, Store } from "@async-mail/db/store";
+import { tooManyBytes } from "@async-mail/domain/attachment";
 import { type DraftAttachment, draftAttachments } from "@async-mail/domain/draft";
 import { Piscina } from "piscina";
 import type { AttachedAs } from "../compose.worker.ts";
@@ -92,8 +93,8 @@ export function createAttachments({ contents, settings, onError }: AttachmentsOp
   function inlineBytes(bytes: Uint8Array | undefined): Fetched {
     if (bytes === undefined) return { ok: false, permanent: true, reason: "its content is not in the database" };
     const { maxBytes } = settings;
-    const reason = `it has ${bytes.length} bytes, attachments.max_bytes allows at most ${maxBytes}`;
-    return bytes.length > maxBytes ? { ok: false, permanent: true, reason } : { ok: true, bytes, how: "fetched" };
+    if (bytes.length <= maxBytes) return { ok: true, bytes, how: "fetched" };
+    return { ok: false, permanent: true, reason: tooManyBytes(bytes.length, maxBytes) };
   }
 
   async function bring(task: FetchTask): Promise<Fetched> {

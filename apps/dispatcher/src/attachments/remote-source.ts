@@ -1,6 +1,9 @@
 /** What a server said of a file's version; sent back to it, it tells whether the file has changed (RFC 9110 §8.8). */
 export type Validator = { etag?: string; lastModified?: string };
 
+/** No server keeps a message waiting for longer, whatever it says: it may be mended long before. */
+export const LONGEST_RETRY_AFTER_MS = 86_400_000;
+
 /** Why a file cannot be had: for good, or for now, then perhaps with the time after which the server wants to be asked again. */
 export type SourceFailure = { kind: "failed"; permanent: boolean; reason: string; retryAfterMs?: number };
 

@@ -1,4 +1,5 @@
-import type { SourceFailure } from "./remote-source.ts";
+import { retryAfterMs } from "@async-mail/runtime/retry-after";
+import { LONGEST_RETRY_AFTER_MS, type SourceFailure } from "./remote-source.ts";
 
 /** What the SDK throws, as far as it is looked at. Its messages are not: they name hosts, buckets' endpoints and keys. */
 type S3Error = {
@@ -82,15 +83,10 @@ function codeOf({ name }: S3Error): string | null {
 }
 
 function retried(reason: string, error: S3Error): SourceFailure {
-  const retryAfterMs = retryAfterOf(error.$response?.headers ?? {});
-  return retryAfterMs === null ? passing(reason) : { ...passing(reason), retryAfterMs };
-}
-
-/** RFC 9110 §10.2.3: seconds, or a date, which is read by the server's own clock. */
-function retryAfterOf(headers: Record<string, string | undefined>): number | null {
-  const text = headers["retry-after"]?.trim() ?? "";
-  const ms = /^\d{1,9}$/.test(text) ? Number(text) * 1000 : Date.parse(text) - Date.parse(headers.date ?? "");
-  return ms > 0 ? ms : null;
+  const { "retry-after": after, date = "" } = error.$response?.headers ?? {};
+  // By the server's own clock.
+  const ms = retryAfterMs(after, Date.parse(date), LONGEST_RETRY_AFTER_MS);
+  return ms === null ? passing(reason) : { ...passing(reason), retryAfterMs: ms };
 }
 
 function connectionWords(code: string): string {

@@ -1,5 +1,6 @@
 import { STATUS_CODES } from "node:http";
-import type { SourceFailure, Validator } from "./remote-source.ts";
+import { retryAfterMs } from "@async-mail/runtime/retry-after";
+import { LONGEST_RETRY_AFTER_MS, type SourceFailure, type Validator } from "./remote-source.ts";
 import { failedForNow, refused, tooLarge } from "./url-failure.ts";
 
 export type Headers = Record<string, string | string[] | undefined>;
@@ -35,7 +36,6 @@ const ENCODINGS = ["gzip", "x-gzip", "deflate", "br", "zstd"];
 const MOST_ENCODINGS = 2;
 /** Files that are gzip by themselves. */
 const GZIP_FILE = /\.(?:gz|tgz|taz|svgz|emz|wmz)$/i;
-const LONGEST_RETRY_AFTER_MS = 86_400_000;
 
 /** What status and headers mean (RFC 9110 §15). */
 export function readAnswer(status: number, headers: Headers, context: AnswerContext): UrlAnswer {
@@ -45,7 +45,7 @@ export function readAnswer(status: number, headers: Headers, context: AnswerCont
   if (MOVED.includes(status) && location !== "") return { kind: "moved", location };
   const reason = `${status} ${STATUS_CODES[status] ?? ""}`.trim().concat(` ${context.from}`);
   const isPassing = status >= 500 || PASSING.includes(status);
-  return isPassing ? failedForNow(reason, retryAfterMs(headers)) : refused(reason);
+  return isPassing ? failedForNow(reason, retryAfter(headers)) : refused(reason);
 }
 
 /** The headers that ask whether the file is still that one; empty where the validator holds nothing that can be sent. */
@@ -99,11 +99,9 @@ function sendable(etag: string, lastModified: string): Validator | null {
   return Object.keys(found).length === 0 ? null : found;
 }
 
-/** RFC 9110 §10.2.3: seconds, or a date, which is that of the server's own clock. */
-function retryAfterMs(headers: Headers): number | undefined {
-  const text = one(headers, "retry-after").trim();
-  const ms = /^\d+$/.test(text) ? Number(text) * 1000 : Date.parse(text) - Date.parse(one(headers, "date"));
-  return ms > 0 ? Math.min(ms, LONGEST_RETRY_AFTER_MS) : undefined;
+/** By the server's own clock. */
+function retryAfter(headers: Headers): number | null {
+  return retryAfterMs(one(headers, "retry-after"), Date.parse(one(headers, "date")), LONGEST_RETRY_AFTER_MS);
 }
 
 function one(headers: Headers, name: string): string {

@@ -15,8 +15,8 @@ export function refused(reason: string): SourceFailure {
   return { kind: "failed", permanent: true, reason };
 }
 
-export function failedForNow(reason: string, retryAfterMs?: number): SourceFailure {
-  return { kind: "failed", permanent: false, reason, ...(retryAfterMs === undefined ? {} : { retryAfterMs }) };
+export function failedForNow(reason: string, retryAfterMs: number | null = null): SourceFailure {
+  return { kind: "failed", permanent: false, reason, ...(retryAfterMs === null ? {} : { retryAfterMs }) };
 }
 
 export function tooLarge(maxBytes: number): string {

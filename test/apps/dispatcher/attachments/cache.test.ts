@@ -16,7 +16,7 @@ import { describe, it } from "node:test";
 import { type CachedFile, createAttachmentCache, openCached } from "@async-mail/dispatcher/attachments/cache";
 import { SourceBroken } from "@async-mail/dispatcher/attachments/remote-source";
 import { START_MS } from "../../../support/clock.ts";
-import { smallDisk } from "../../../support/small-disk.ts";
+import { NO_MOUNT, smallDisk } from "../../../support/small-disk.ts";
 import { temporaryFolder } from "../../../support/temporary-folder.ts";
 
 const HOUR_MS = 3_600_000;
@@ -191,8 +191,7 @@ describe("sweeping", () => {
 describe("the disk", () => {
   it("is not filled up: what there is no room for is fetched later, what there is room for now", async (t) => {
     const disk = smallDisk(200);
-    // Only root may mount, and not in every container.
-    if (!disk) return t.skip("mounting is not permitted here");
+    if (!disk) return t.skip(NO_MOUNT);
     t.after(disk.remove);
     const cache = cacheIn(join(disk.folder, "kept"), { maxBytes: 1e9 });
     const megabytes = 1024 * 1024;

@@ -55,7 +55,7 @@ async function start(t: TestContext, files: Record<string, FileAnswer>, options:
   });
   const fetch = (path: string, { sinceMs = clock.ms } = {}) =>
     fetcher.bring({ source: { kind: "url", url: server.url(path) }, sinceMs });
-  return { server, clock, room, fetch };
+  return { server, clock, room, fetch, bring: fetcher.bring };
 }
 
 async function textOf(answer: FetchAnswer): Promise<string> {
@@ -165,6 +165,12 @@ describe("a fetcher", () => {
     assert.equal((await textOf(await second)).length, 90);
     assert.deepEqual(ended, ["first", "second"]);
     assert.equal((await textOf(await fetch("/c"))).length, 90);
+  });
+
+  it("brings nothing that the configuration does not allow, kept or not", async (t) => {
+    const { bring } = await start(t, {});
+    const source = { kind: "s3", bucket: "docs", key: "a", versionId: null } as const;
+    assertFailed(await bring({ source, sinceMs: START_MS }), true, /^not allowed$/);
   });
 
   it("tries later when a file breaks off, or cannot be kept", async (t) => {
