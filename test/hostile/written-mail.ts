@@ -10,7 +10,10 @@ export async function writtenMail(composer: Pick<Composer, "compose">, message: 
   // What a thread gets has been in the database.
   const payload: Payload = JSON.parse(JSON.stringify(message.payload));
   const attachedAs = toDraft(payload).attachments.map(() => "base64" as const);
-  const answer = await composer.compose({ payload, messageId: message.messageId, dateMs: DATE_MS, attachedAs });
+  const answer = await composer.compose(
+    { payload, messageId: message.messageId, dateMs: DATE_MS, attachedAs },
+    message.bytes,
+  );
   if (!answer.ok) throw new Error(answer.reason);
   return await withAttachments(answer, message.contents);
 }

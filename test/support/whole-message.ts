@@ -1,17 +1,11 @@
-import type { ComposeAnswer } from "@async-mail/dispatcher/compose.worker";
 import { assembled, type Composed } from "@async-mail/dispatcher/composed";
-import { MessageBody } from "@async-mail/dispatcher/message-body";
+import { piecesOf } from "@async-mail/dispatcher/message-body";
+import type { ComposeAnswer } from "@async-mail/dispatcher/mime-text";
 
 /** A composed message as it leaves, but for the dots that SMTP adds. */
-export async function wholeMessage(composed: Pick<Composed, "parts" | "size">): Promise<Buffer> {
-  const pieces: Buffer[] = [];
-  const body = new MessageBody(composed, {
-    begun: () => {},
-    mayEnd: () => true,
-    ended: () => {},
-    failed: (error) => body.destroy(error as Error),
-  });
-  for await (const piece of body) pieces.push(piece);
+export async function wholeMessage({ parts }: Pick<Composed, "parts">): Promise<Buffer> {
+  const pieces: Uint8Array[] = [];
+  for await (const piece of piecesOf(parts)) pieces.push(piece);
   return Buffer.concat(pieces);
 }
 

@@ -1,32 +1,19 @@
 import { randomBytes } from "node:crypto";
-import { needsSmtpUtf8 } from "@async-mail/domain/address";
 import { type Draft, type DraftAttachment, toDraft } from "@async-mail/domain/draft";
 import { headerText } from "@async-mail/domain/header-text";
-import type { Payload } from "@async-mail/domain/message";
 import { toDate } from "@async-mail/runtime/clock";
 import MailComposer, { type MailComposerAttachment } from "nodemailer/lib/mail-composer";
 import { move, transferableSymbol, valueSymbol } from "piscina";
 import { isMessage } from "./attachments/message-lines.ts";
 import type { Hole } from "./composed.ts";
-
-/** How an attachment's bytes leave: base64, or, of a text that is lines of ASCII already, as they are. */
-export type AttachedAs = "base64" | "7bit";
-
-/** All that a message is made of, but for the bytes of its attachments. */
-export type ComposeTask = {
-  payload: Payload;
-  /** With angle brackets. */
-  messageId: string;
-  /** Wall ms. */
-  dateMs: number;
-  /** One for each attachment. */
-  attachedAs: AttachedAs[];
-};
-
-/** A value in either case: errors lose what they carry between threads. `text` has a hole where an attachment belongs. */
-export type ComposeAnswer =
-  | { ok: true; sender: string; text: Uint8Array; holes: Hole[]; smtpUtf8: string | null }
-  | { ok: false; permanent: boolean; reason: string };
+import {
+  type AttachedAs,
+  type ComposeAnswer,
+  type ComposeTask,
+  composeTexts,
+  envelopeOf,
+  uncomposable,
+} from "./mime-text.ts";
 
 /** Messages as MIME: what the pool's threads run. Several at a time, since each crossing to a thread has its price. */
 export default async function compose(tasks: ComposeTask[]): Promise<unknown> {
@@ -37,11 +24,12 @@ async function composeSafely(task: ComposeTask): Promise<ComposeAnswer> {
   try {
     return await composed(task);
   } catch (error) {
-    return { ok: false, permanent: true, reason: `no mail could be made of it: ${error}` };
+    return uncomposable(error);
   }
 }
 
 async function composed(task: ComposeTask): Promise<ComposeAnswer> {
+  if (task.attachedAs.length === 0) return composeTexts(task);
   const draft = toDraft(task.payload);
   const marks = draft.attachments.map(() => randomBytes(MARK_BYTES));
   const headers = headerText(draft);
@@ -50,20 +38,7 @@ async function composed(task: ComposeTask): Promise<ComposeAnswer> {
     marked,
     draft.attachments.map((_, index) => written(marks[index]!, task.attachedAs[index]!)),
   );
-  return {
-    ok: true,
-    sender: draft.returnPath ?? draft.from.address,
-    text,
-    holes,
-    smtpUtf8: beyondAscii(draft, headers),
-  };
-}
-
-/** RFC 6531: such an address may only go to a server that says it can take it. */
-function beyondAscii(draft: Draft, headers: string): string | null {
-  const { from, to, cc, bcc, replyTo, returnPath } = draft;
-  const addresses = [from, ...to, ...cc, ...bcc, ...replyTo].map(({ address }) => address);
-  return [returnPath ?? "", ...addresses].find(needsSmtpUtf8) ?? (needsSmtpUtf8(headers) ? "in the headers" : null);
+  return { ok: true, text, holes, ...envelopeOf(draft, headers) };
 }
 
 /** Nobody guesses them, so that no text of a client's can hold one; one line as base64. */

@@ -1,10 +1,10 @@
 import { Piscina } from "piscina";
-import type { ComposeAnswer, ComposeTask } from "./compose.worker.ts";
 import { timerMs } from "./longest-timer.ts";
+import { type ComposeAnswer, type ComposeTask, composeTexts, uncomposable } from "./mime-text.ts";
 
 export type Composer = {
-  /** Throws ComposerClosed. */
-  compose(task: ComposeTask): Promise<ComposeAnswer>;
+  /** `bytes`: how large the payload is. Throws ComposerClosed. */
+  compose(task: ComposeTask, bytes: number): Promise<ComposeAnswer>;
   /** Messages that wait for a thread. */
   queued(): number;
   close(): Promise<void>;
@@ -32,7 +32,10 @@ const IDLE_MS = 30_000;
 /** What composing may take: far more than the largest message needs on a busy machine. */
 const COMPOSING_MS = 30_000;
 
-/** The threads that make MIME of messages: half a millisecond each that the main thread has for other things. */
+/** Texts of so many bytes take less time than the crossing to a thread and back. */
+const LIGHT_BYTES = 8 * 1024;
+
+/** Makes MIME of messages: of the light ones at once, of the others in threads, so that nothing waits behind them. */
 export function createComposer({ threads, onError, ...options }: ComposerOptions): Composer {
   const { worker = new URL("./compose.worker.ts", import.meta.url), timeoutMs = COMPOSING_MS } = options;
   const open = (size: { minThreads: number; maxThreads: number; concurrentTasksPerWorker: number }) =>
@@ -43,7 +46,8 @@ export function createComposer({ threads, onError, ...options }: ComposerOptions
   let lastApart: Promise<unknown> = Promise.resolve();
   let closed = false;
 
-  async function compose(task: ComposeTask): Promise<ComposeAnswer> {
+  async function compose(task: ComposeTask, bytes: number): Promise<ComposeAnswer> {
+    if (bytes <= LIGHT_BYTES && task.attachedAs.length === 0) return composeHere(task);
     const first = await runTogether(task);
     if (!("fault" in first)) return first;
     // A thread died: of this message, or of one beside it. Alone, one after another, they show which.
@@ -69,6 +73,14 @@ export function createComposer({ threads, onError, ...options }: ComposerOptions
       await Promise.all([shared.destroy(), apart?.destroy()]);
     },
   };
+}
+
+function composeHere(task: ComposeTask): ComposeAnswer {
+  try {
+    return composeTexts(task);
+  } catch (error) {
+    return uncomposable(error);
+  }
 }
 
 type ThreadFault = { fault: string; timedOut: boolean };

@@ -1,3 +1,4 @@
+import type { Socket } from "node:net";
 import type { Account } from "@async-mail/domain/account";
 import type { Reply } from "@async-mail/domain/outcome";
 import SMTPConnection from "nodemailer/lib/smtp-connection";
@@ -6,8 +7,9 @@ import type { Composed } from "./composed.ts";
 import { exchange } from "./exchange.ts";
 import { timerMs } from "./longest-timer.ts";
 import { CannotOpen, connectFailure, loginFailure } from "./opening-failure.ts";
-import { cut, type ReplyTimeouts, sendMessage, socketOf } from "./sending.ts";
+import { createSession, QUIT_MS, type Session } from "./session.ts";
 import { tlsOptions } from "./tls-options.ts";
+import { type ReplyTimeouts, sendMessage } from "./transaction.ts";
 
 /** One SMTP session, logged in, for one message after another. */
 export type Connection = {
@@ -17,8 +19,6 @@ export type Connection = {
   alive(): boolean;
   /** Never throws. `mayEnd` is asked before the final dot; false cuts the connection. */
   send(composed: Composed, mayEnd: () => boolean): Promise<Reply>;
-  /** No command of this connection's latest message was answered: nothing of it can have been taken. */
-  unanswered(): boolean;
   /** Ready for the next message; false when the connection is of no more use. */
   reset(): Promise<boolean>;
   /** Ends it in good order, however long the server lets us wait (a few seconds at most). */
@@ -41,8 +41,6 @@ export type ConnectionOptions = {
 
 /** For connecting and for each reply until the message is handed over, unless the account says otherwise. */
 const TIMEOUT_MS = 30_000;
-/** How long QUIT and the server's close after it may take together. */
-const QUIT_MS = 3_000;
 
 /** Connects, encrypts as the account wants it, and logs in; throws CannotOpen, or the signal's reason when aborted. */
 export async function openConnection(
@@ -85,10 +83,12 @@ async function open(
   });
   // Whoever waits for something listens for itself; an idle connection may fail without anyone's concern.
   smtp.on("error", () => {});
-  const onAbort = () => cut(smtp, "no longer wanted");
+  const onAbort = () => cut(smtp);
   signal?.addEventListener("abort", onAbort);
+  let ehloReply: string;
   try {
     await connect(smtp, account, timeoutMs);
+    ehloReply = String(smtp.lastServerResponse);
     await login(smtp, account, options.mayCrossInClear, timeoutMs);
   } catch (error) {
     smtp.close();
@@ -97,7 +97,19 @@ async function open(
   } finally {
     signal?.removeEventListener("abort", onAbort);
   }
-  return connectionOf(smtp, options.monotonicMs(), { replyMs: timeoutMs, dataReplyMs: options.dataReplyTimeoutMs });
+  const session = createSession(socketOf(smtp) as Socket, ehloReply);
+  return connectionOf(session, options.monotonicMs(), { replyMs: timeoutMs, dataReplyMs: options.dataReplyTimeoutMs });
+}
+
+function cut(smtp: SMTPConnection): void {
+  const socket = socketOf(smtp);
+  if (!smtp.destroyed) smtp.emit("error", new Error("no longer wanted"));
+  smtp.close();
+  socket?.destroy();
+}
+
+function socketOf(smtp: SMTPConnection): Socket | null {
+  return smtp._socket || null;
 }
 
 async function connect(smtp: SMTPConnection, account: Account, timeoutMs: number): Promise<void> {
@@ -137,40 +149,28 @@ function authImpossible(account: Account, why: string): CannotOpen {
   return new CannotOpen({ kind: "unreachable", stage: "auth", reason: `${account.host}:${account.port}: ${why}` });
 }
 
-function connectionOf(smtp: SMTPConnection, openedMs: number, timeouts: ReplyTimeouts): Connection {
-  const socket = socketOf(smtp);
-  const closed = new Promise<void>((resolve) => {
-    if (socket === null || socket.closed) resolve();
-    else socket.once("close", resolve);
-  });
+function connectionOf(session: Session, openedMs: number, timeouts: ReplyTimeouts): Connection {
+  const { closed, alive, quit, cut } = session;
   const connection: Connection = {
     used: 0,
     openedMs,
     closed,
-    alive: () => !smtp.destroyed,
-    unanswered: () => smtp.lastServerResponse === false,
+    alive,
+    quit,
+    cut,
     send: (composed, mayEnd) => {
       connection.used += 1;
-      return sendMessage(smtp, composed, mayEnd, timeouts);
+      return sendMessage(session, composed, mayEnd, timeouts);
     },
-    reset: () => reset(smtp, timeouts.replyMs),
-    quit: () => {
-      if (smtp.destroyed) return;
-      // Also against a server that drips: a stop waits for this.
-      const timer = setTimeout(() => socket?.destroy(), QUIT_MS);
-      void closed.then(() => clearTimeout(timer));
-      smtp.quit();
-    },
-    cut: (reason) => cut(smtp, reason),
+    reset: () => reset(session, timeouts.replyMs),
   };
   return connection;
 }
 
-async function reset(smtp: SMTPConnection, timeoutMs: number): Promise<boolean> {
-  if (smtp.destroyed) return false;
+async function reset(session: Session, replyMs: number): Promise<boolean> {
   try {
-    await exchange(smtp, timeoutMs, ({ done }) => smtp.reset(done));
-    return true;
+    const [reply] = await session.ask("RSET\r\n", 1, replyMs);
+    return session.alive() && reply?.code === 250;
   } catch {
     // Whatever the reason, a session that cannot be reset carries no other message.
     return false;

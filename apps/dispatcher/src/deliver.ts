@@ -134,12 +134,11 @@ async function compose(
   attached: Attached[],
 ): Promise<({ ok: false } & Uncomposed) | { ok: true; message: Composed }> {
   const startedMs = clock.monotonicMs();
-  const composed = await composer.compose({
-    payload: claim.payload,
-    messageId: claim.messageId,
-    dateMs: claim.firstAttemptMs,
-    attachedAs: attached.map((one) => one.as),
-  });
+  const { payload, messageId, firstAttemptMs: dateMs, bytes } = claim;
+  const composed = await composer.compose(
+    { payload, messageId, dateMs, attachedAs: attached.map((one) => one.as) },
+    bytes,
+  );
   metrics.composed((clock.monotonicMs() - startedMs) / 1000);
   if (!composed.ok) return composed;
   const { sender, smtpUtf8, text, holes } = composed;

@@ -1,4 +1,3 @@
-import { Readable } from "node:stream";
 import { bytesOf, type Composed, LINE_BYTES, type OpenFile } from "./composed.ts";
 
 /** Large messages are handed over in pieces, so that the last one is asked about when the others have left. */
@@ -6,52 +5,42 @@ const PIECE_BYTES = 65_536;
 /** What fills a piece as base64: whole lines. */
 const CONTENT_BYTES = LINE_BYTES * 840;
 
-export type BodySteps = {
-  /** The server has answered DATA with 354. */
-  begun(): void;
-  /** Asked when only the last piece and the final dot are missing. False: they never follow. */
-  mayEnd(): boolean;
-  /** From here on the final dot may have reached the server. */
-  ended(): void;
-  /** A file can no longer be read: what is missing never follows. */
-  failed(error: unknown): void;
-};
+const LF = 0x0a;
+const DOT = 0x2e;
+const CRLF = Buffer.from("\r\n");
+const END = Buffer.from(".\r\n");
 
-/** A composed message on its way into DATA; its attachments are read, and become base64, as the server takes them. */
-export class MessageBody extends Readable {
-  #pieces: AsyncGenerator<Uint8Array>;
-  #steps: BodySteps;
-  #left: number;
-  #begun = false;
+type Parts = Composed["parts"];
+export type WirePiece = { bytes: Uint8Array; isLast: boolean };
 
-  constructor({ parts, size }: Pick<Composed, "parts" | "size">, steps: BodySteps) {
-    super({ highWaterMark: PIECE_BYTES });
-    this.#pieces = piecesOf(parts);
-    this.#steps = steps;
-    this.#left = size;
+/**
+ * A composed message as DATA wants it (RFC 5321 §4.5.2): a second dot before each at a line's beginning, and the final
+ * dot, which is in the last piece. Attachments are read, and become base64, as the pieces are asked for. Throws when a file
+ * can no longer be read.
+ */
+export async function* wirePieces(parts: Parts): AsyncGenerator<WirePiece> {
+  const small = smallPart(parts);
+  if (small !== null) {
+    yield { bytes: ended(dotted(small, true)), isLast: true };
+    return;
   }
-
-  override _read(): void {
-    if (!this.#begun) this.#steps.begun();
-    this.#begun = true;
-    this.#next().catch((error) => this.#steps.failed(error));
+  let held: Uint8Array | null = null;
+  let atLineStart = true;
+  for await (const piece of piecesOf(parts)) {
+    if (held !== null) yield { bytes: held, isLast: false };
+    held = dotted(piece, atLineStart);
+    atLineStart = piece.at(-1) === LF;
   }
-
-  async #next(): Promise<void> {
-    const { value: piece, done } = await this.#pieces.next();
-    if (done) throw new Error(`the message is ${this.#left} bytes short`);
-    if (this.destroyed) return;
-    this.#left -= piece.length;
-    if (this.#left < 0) throw new Error(`the message is ${-this.#left} bytes too long`);
-    if (this.#left === 0 && !this.#steps.mayEnd()) return;
-    this.push(piece);
-    if (this.#left > 0) return;
-    this.push(null);
-    this.#steps.ended();
-  }
+  yield { bytes: ended(held ?? new Uint8Array()), isLast: true };
 }
 
-async function* piecesOf(parts: Composed["parts"]): AsyncGenerator<Uint8Array> {
+/** Most messages: one text that is one piece. */
+function smallPart([first, second]: Parts): Uint8Array | null {
+  return first instanceof Uint8Array && second === undefined && first.length <= PIECE_BYTES ? first : null;
+}
+
+/** The message piece by piece, as it was composed. */
+export async function* piecesOf(parts: Parts): AsyncGenerator<Uint8Array> {
   for (const part of parts) {
     if (part instanceof Uint8Array) yield* cut(part);
     else yield* encoded(part.base64);
@@ -60,6 +49,22 @@ async function* piecesOf(parts: Composed["parts"]): AsyncGenerator<Uint8Array> {
 
 function* cut(text: Uint8Array): Generator<Uint8Array> {
   for (let at = 0; at < text.length; at += PIECE_BYTES) yield text.subarray(at, at + PIECE_BYTES);
+}
+
+function dotted(piece: Uint8Array, atLineStart: boolean): Uint8Array {
+  const buffer = Buffer.from(piece.buffer, piece.byteOffset, piece.length);
+  const pieces: Uint8Array[] = [];
+  let from = 0;
+  if (atLineStart && buffer[0] === DOT) pieces.push(END.subarray(0, 1));
+  for (let at = buffer.indexOf("\n."); at >= 0; at = buffer.indexOf("\n.", at + 1)) {
+    pieces.push(buffer.subarray(from, at + 1), END.subarray(0, 1));
+    from = at + 1;
+  }
+  return pieces.length === 0 ? piece : Buffer.concat([...pieces, buffer.subarray(from)]);
+}
+
+function ended(piece: Uint8Array): Uint8Array {
+  return Buffer.concat(piece.at(-1) === LF ? [piece, END] : [piece, CRLF, END]);
 }
 
 async function* encoded(content: Uint8Array | OpenFile): AsyncGenerator<Uint8Array> {

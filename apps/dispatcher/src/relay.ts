@@ -137,7 +137,7 @@ export function createRelay(options: RelayOptions): Relay {
     }
     const reply = await connection.send(composed, hop.stands);
     void leave(lane, connection, reply);
-    if (reused && wentStale(reply, connection)) return againOverFresh(lane, hop);
+    if (reused && wentStale(reply)) return againOverFresh(lane, hop);
     unlucky.delete(hop.messageKey);
     return reply;
   }
@@ -200,8 +200,8 @@ async function leave(lane: Lane, connection: Connection, reply: Reply): Promise<
 }
 
 /** The server was done with the connection before this message: nobody's fault. */
-function wentStale(reply: Reply, connection: Connection): boolean {
-  if (reply.kind === "broken") return reply.stage === "mail" && connection.unanswered();
+function wentStale(reply: Reply): boolean {
+  if (reply.kind === "broken") return reply.stage === "mail";
   if (reply.kind !== "refused" || reply.stage !== "mail") return false;
   // Amazon SES ends idle sessions with 451 4.4.2, where RFC 5321 has 421.
   return reply.code === 421 || /\b4\.4\.2\b/.test(reply.response);

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { after, describe, it } from "node:test";
-import type { ComposeAnswer, ComposeTask } from "@async-mail/dispatcher/compose.worker";
 import { createComposer } from "@async-mail/dispatcher/composer";
+import type { ComposeAnswer, ComposeTask } from "@async-mail/dispatcher/mime-text";
 import type { Payload } from "@async-mail/domain/message";
 import { type ParsedMail, simpleParser } from "mailparser";
 import { START_MS } from "../../support/clock.ts";
@@ -12,8 +12,11 @@ after(() => composer.close());
 
 const MESSAGE_ID = "<fixed@example.com>";
 
-function compose(payload: Partial<Payload>): Promise<ComposeAnswer> {
-  return composer.compose(taskOf(payload));
+/** Too large to be composed at once. */
+const LARGE = 1e6;
+
+function compose(payload: Partial<Payload>, bytes = LARGE): Promise<ComposeAnswer> {
+  return composer.compose(taskOf(payload), bytes);
 }
 
 function taskOf(payload: Partial<Payload>): ComposeTask {
@@ -151,6 +154,58 @@ describe("a second composing", () => {
   });
 });
 
+describe("a light message", () => {
+  it("is composed at once, to the same bytes", async () => {
+    const payloads = [
+      { body: "One\nline.\n\n.dot \ntrailing \t" },
+      { body: `${"long ".repeat(50)}\n=41`, subject: "Größe" },
+      { body: "ごきげんよう。\n".repeat(20), content_type: "html" },
+      { body: "", from: '"A, B" <a@example.com>', cc: "jörg@example.org" },
+    ];
+    for (const payload of payloads) {
+      const [here, there] = [await compose(payload, 0), await compose(payload)];
+      assert.ok(here.ok && there.ok);
+      assert.deepEqual(Buffer.from(here.text).toString(), Buffer.from(there.text).toString());
+      assert.deepEqual({ ...here, text: null }, { ...there, text: null });
+    }
+  });
+
+  it("that cannot be composed is an answer that names the cause, for good", async () => {
+    const answer = await compose({ to: "nobody" }, 0);
+    assert.ok(!answer.ok && answer.permanent);
+    assert.match(answer.reason, /no mail could be made of it/);
+  });
+
+  it("needs no thread", async () => {
+    const worker = new URL("./deadly.worker.ts", import.meta.url);
+    const deadly = createComposer({ threads: 1, worker, onError: () => {} });
+    assert.ok((await deadly.compose(taskOf({ subject: "crash" }), 100)).ok);
+    await deadly.close();
+  });
+});
+
+describe("the texts of a message", () => {
+  it("are 7bit, quoted-printable or base64, and read back as they were posted", async () => {
+    const texts = {
+      "7bit": ["plain", "a\n\nb\n", "x".repeat(76), "\ttab"],
+      "quoted-printable": ["perché no", "x".repeat(77), "space at the end ", "bell \x07", "four=\x7f"],
+      base64: ["日本語", "🎉🎉🎉"],
+    };
+    for (const [encoding, bodies] of Object.entries(texts))
+      for (const body of bodies) {
+        const text = (await raw({ body })).toString("latin1");
+        assert.match(text, new RegExp(`^Content-Transfer-Encoding: ${encoding}\r$`, "m"), body);
+        assert.ok(text.endsWith("\r\n"), body);
+        assert.ok(
+          text.split("\r\n").every((line) => line.length <= 76 && !/[^\t\x20-\x7e]/.test(line)),
+          body,
+        );
+        const mail = await parsed({ body });
+        assert.equal(textOf(mail), body.replace(/\n$/, ""), encoding);
+      }
+  });
+});
+
 describe("the envelope's sender", () => {
   it("is the return path, else the address of from", async () => {
     const sender = async (payload: Partial<Payload>) => {
@@ -177,7 +232,7 @@ describe("a message that takes its thread down", () => {
   async function composeAll(subjects: string[]): Promise<Record<string, ComposeAnswer>> {
     const deadly = createComposer({ threads: 1, worker, timeoutMs: 4_000, onError: () => {} });
     const answers = await Promise.all(
-      subjects.map(async (subject) => [subject, await deadly.compose(taskOf({ subject }))] as const),
+      subjects.map(async (subject) => [subject, await deadly.compose(taskOf({ subject }), LARGE)] as const),
     );
     await deadly.close();
     return Object.fromEntries(answers);

@@ -1,5 +1,5 @@
-import type { ComposeTask } from "@async-mail/dispatcher/compose.worker";
 import compose from "@async-mail/dispatcher/compose.worker";
+import type { ComposeTask } from "@async-mail/dispatcher/mime-text";
 
 /** The real worker, but that a message's subject may ask for a disaster. */
 export default async function deadly(tasks: ComposeTask[]): Promise<unknown> {

@@ -4,7 +4,7 @@ import { open } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, it } from "node:test";
 import { assembled } from "@async-mail/dispatcher/composed";
-import { MessageBody } from "@async-mail/dispatcher/message-body";
+import { wirePieces } from "@async-mail/dispatcher/message-body";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 import { wholeMessage } from "../../support/whole-message.ts";
 
@@ -42,20 +42,40 @@ describe("a message body", () => {
     writeFileSync(path, "short");
     const handle = await open(path);
     const file = { handle, offset: 0, bytes: 500 };
-    const steps: string[] = [];
-    await new Promise<void>((resolve) => {
-      const body = new MessageBody(assembled(Buffer.from("<>"), [{ at: 1, attachment: 0 }], [{ base64: file }]), {
-        begun: () => steps.push("begun"),
-        mayEnd: () => steps.push("mayEnd") > 0,
-        ended: () => steps.push("ended"),
-        failed: (error) => {
-          steps.push(String(error));
-          resolve();
-        },
-      });
-      body.resume();
-    });
-    assert.deepEqual(steps, ["begun", "Error: an attachment's file has become shorter"]);
+    const { parts } = assembled(Buffer.from("<>"), [{ at: 1, attachment: 0 }], [{ base64: file }]);
+    const ends: boolean[] = [];
+    await assert.rejects(async () => {
+      for await (const { isLast } of wirePieces(parts)) ends.push(isLast);
+    }, /^Error: an attachment's file has become shorter$/);
+    assert.ok(!ends.includes(true));
     await handle.close();
   });
 });
+
+describe("a message body on the wire", () => {
+  it("doubles each dot at a line's beginning, wherever it is cut, and ends with the final one", async () => {
+    const line = ".0123456789abcdef..\r\n";
+    for (const lines of [1, 2, 65_536 / 8, 10_000])
+      for (const shift of [0, 1, 2, 20]) {
+        const text = `${"x".repeat(shift)}\r\n${line.repeat(lines)}`;
+        const wire = await onTheWire(Buffer.from(text));
+        assert.equal(wire, `${text.replaceAll("\r\n.", "\r\n..")}.\r\n`);
+      }
+  });
+
+  it("ends a last line that has no end of its own, and a message of nothing", async () => {
+    assert.equal(await onTheWire(Buffer.from("a\r\n.b")), "a\r\n..b\r\n.\r\n");
+    assert.equal(await onTheWire(Buffer.from(".")), "..\r\n.\r\n");
+    assert.equal(await onTheWire(Buffer.alloc(0)), "\r\n.\r\n");
+  });
+});
+
+async function onTheWire(text: Buffer): Promise<string> {
+  const pieces: Uint8Array[] = [];
+  for await (const { bytes, isLast } of wirePieces([text])) {
+    assert.ok(!pieces.includes(bytes));
+    pieces.push(bytes);
+    if (isLast) break;
+  }
+  return Buffer.concat(pieces).toString();
+}

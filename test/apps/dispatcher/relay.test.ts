@@ -86,6 +86,45 @@ describe("a message handed over", () => {
     assert.equal(plain.sockets.length, 1);
   });
 
+  it("sends all of an envelope at once where it may, and an empty message where nobody is to get it", async () => {
+    const arrived: string[] = [];
+    const offering = await startScriptedServer((line, connection) => {
+      if (line.startsWith("RCPT TO:<gone")) return "550 5.1.1 No such user";
+      return agreeing({ EHLO: "250-test\r\n250 PIPELINING" })(line, connection);
+    });
+    closing.push(offering.close);
+    const relay = relayOf();
+    const account = accountAt(offering.port);
+    await relay.deliver(account, {}, 1);
+    offering.sockets[0]?.on("data", (chunk) => arrived.push(chunk.toString()));
+    assert.equal(
+      (await relay.deliver(account, { recipients: ["a@example.org", "b@example.org"] }, 1)).kind,
+      "accepted",
+    );
+    assert.equal(
+      arrived[0],
+      "MAIL FROM:<sender@example.com>\r\nRCPT TO:<a@example.org>\r\nRCPT TO:<b@example.org>\r\nDATA\r\n",
+    );
+    const nobody = await relay.deliver(account, { recipients: ["gone@example.org"] }, 1);
+    assert.deepEqual(stageAndCode(nobody), ["rcpt", 550]);
+    assert.deepEqual(offering.lines.slice(-2), ["DATA", "."], "354 although nobody was accepted");
+    assert.equal((await relay.deliver(account, {}, 1)).kind, "accepted");
+    assert.equal(offering.sockets.length, 1);
+  });
+
+  it("with an address that would be another command is asked of no server", async () => {
+    const scripted = await startScriptedServer(agreeing({}));
+    closing.push(scripted.close);
+    const relay = relayOf();
+    for (const address of ["a@example.org>\r\nRCPT TO:<b@example.org", "a>@example.org", "a\0@example.org"])
+      for (const fields of [{ sender: address }, { recipients: ["ok@example.org", address] }]) {
+        const reply = await relay.deliver(accountAt(scripted.port), fields);
+        assert.ok(reply.kind === "uncomposed" && reply.permanent, JSON.stringify(fields));
+        assert.match(reply.reason, /^Invalid address "a/);
+      }
+    assert.ok(!scripted.lines.some((line) => /^(MAIL|RCPT)/.test(line)));
+  });
+
   it("waits for the answer to the final dot much longer than for the others", async () => {
     const answer = gate();
     const smtp = await server({ script: { onData: async () => void (await answer.opened) } });
@@ -163,6 +202,20 @@ describe("what the server refuses", () => {
     smtp.script = {};
     assert.equal((await relay.deliver(accountAt(smtp.port))).kind, "accepted");
     assert.equal(smtp.connections.total, 2);
+
+    for (const offers of ["8BITMIME", "PIPELINING"]) {
+      const scripted = await startScriptedServer((line, connection) =>
+        line.startsWith("RCPT TO:<b") ? "421 Bye" : agreeing({ EHLO: `250-test\r\n250 ${offers}` })(line, connection),
+      );
+      closing.push(scripted.close);
+      const reply = await relayOf().deliver(accountAt(scripted.port), {
+        recipients: ["a@example.org", "b@example.org"],
+      });
+      assert.deepEqual(stageAndCode(reply), ["rcpt", 421], offers);
+      assert.ok(reply.kind === "refused" && reply.recipients.every(({ outcome }) => outcome === "waiting"), offers);
+      await eventually(() => scripted.sockets[0]?.closed, 5000, "its end");
+      assert.ok(!scripted.lines.includes("."), "a was accepted, and gets nothing");
+    }
   });
 });
 

@@ -1,11 +1,12 @@
 import type { Guard } from "../guard.ts";
 
-const SENDING = "apps/dispatcher/src/sending.ts";
+const TRANSACTION = "apps/dispatcher/src/transaction.ts";
 const CONNECTION = "apps/dispatcher/src/connection.ts";
 const TLS = "apps/dispatcher/src/tls-options.ts";
 const OPENING = "apps/dispatcher/src/opening-failure.ts";
 const DECIDE = "libs/domain/src/decide.ts";
 const RECIPIENT = "libs/domain/src/recipient.ts";
+const BODY_TEST = "test/apps/dispatcher/message-body.test.ts";
 const RELAY_TEST = "test/apps/dispatcher/relay.test.ts";
 const SECURITY_TEST = "test/apps/dispatcher/relay-security.test.ts";
 const DISPATCH_TEST = "test/apps/dispatcher/dispatch.test.ts";
@@ -15,8 +16,8 @@ const DECIDE_TEST = "test/libs/domain/decide.test.ts";
 export const SENDS: Guard[] = [
   {
     guard: "fence of the process: asked before the final dot",
-    file: "apps/dispatcher/src/message-body.ts",
-    code: "if (this.#left === 0 && !this.#steps.mayEnd()) return;",
+    file: TRANSACTION,
+    code: 'if (!mayEnd()) throw new SessionEnded(NO_LONGER_STANDS, "cut");',
     without: "",
     test: RELAY_TEST,
     fails: "cuts before the final dot, and gives the message back",
@@ -47,27 +48,67 @@ export const SENDS: Guard[] = [
   },
   {
     guard: "ambiguous is told apart from broken",
-    file: SENDING,
-    code: 'if (progress.ended) return { kind: "ambiguous", reason: reasonOf(error) };',
+    file: TRANSACTION,
+    code: 'if (progress.ended) return { kind: "ambiguous", reason };',
     without: "",
     test: RELAY_TEST,
     fails: "after the final dot may have been sent",
   },
   {
     guard: "broken is told apart from ambiguous",
-    file: "apps/dispatcher/src/message-body.ts",
-    code: "if (this.#left > 0) return;",
-    without: "",
+    file: TRANSACTION,
+    code: "if (!isLast) {",
+    without: "progress.ended = true;\n    if (!isLast) {",
     test: RELAY_TEST,
     fails: "in the middle of the message is surely not sent",
   },
   {
     guard: "the answer to the final dot is waited for much longer",
-    file: SENDING,
-    code: "step.within(dataReplyMs);",
-    without: "step.within(replyMs);",
+    file: TRANSACTION,
+    code: "await session.ask(bytes, 1, dataReplyMs)",
+    without: "await session.ask(bytes, 1, replyMs)",
     test: RELAY_TEST,
     fails: "waits for the answer to the final dot much longer than for the others",
+  },
+  {
+    guard: "wire: a dot at a line's beginning is doubled",
+    file: "apps/dispatcher/src/message-body.ts",
+    code: "pieces.push(buffer.subarray(from, at + 1), END.subarray(0, 1));",
+    without: "pieces.push(buffer.subarray(from, at + 1));",
+    test: BODY_TEST,
+    fails: "doubles each dot at a line's beginning, wherever it is cut, and ends with the final one",
+  },
+  {
+    guard: "wire: also one that a piece begins with",
+    file: "apps/dispatcher/src/message-body.ts",
+    code: "if (atLineStart && buffer[0] === DOT) pieces.push(END.subarray(0, 1));",
+    without: "",
+    test: BODY_TEST,
+    fails: "ends a last line that has no end of its own, and a message of nothing",
+  },
+  {
+    guard: "wire: an address that would be another command is asked of no server",
+    file: TRANSACTION,
+    code: "/[\\r\\n<>\\0]/.test(address)",
+    without: "address === session.constructor.name",
+    test: RELAY_TEST,
+    fails: "with an address that would be another command is asked of no server",
+  },
+  {
+    guard: "pipelining: DATA that nobody is to get is ended without content",
+    file: TRANSACTION,
+    code: 'await session.ask(".\\r\\n", 1, replyMs).catch(() => {});',
+    without: ";",
+    test: RELAY_TEST,
+    fails: "sends all of an envelope at once where it may, and an empty message where nobody is to get it",
+  },
+  {
+    guard: "a reply of 421 ends the session, whatever it answers",
+    file: TRANSACTION,
+    code: 'if (last?.code === 421) return refused("rcpt", last, answersOf(composed, recipients));',
+    without: "",
+    test: RELAY_TEST,
+    fails: "ends the session when it is a 421",
   },
   {
     guard: "on_ambiguous fail: never a second copy",
