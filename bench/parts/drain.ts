@@ -11,7 +11,7 @@ import { fastestSink, type Sink } from "../support/sink.ts";
 
 export type DrainOptions = { rounds: number; messages: number; tell(text: string): void };
 
-const WARM_UP = 500;
+const WARM_UP = 10_000;
 const BATCH = 500;
 const CONNECTIONS = "[delivery]\nmax_connections_per_account = 10\n";
 

@@ -26,6 +26,7 @@ const store = await openStore({
   synchronous: storage.synchronous,
   sandbox: config.sandbox,
   boot: bootReading(),
+  restMs: 1,
 });
 const clock = createClock(store.steadyOffsetMs);
 await store.accounts.configureDefault(defaultAccount(config.smtp), clock.now());

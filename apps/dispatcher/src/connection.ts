@@ -9,7 +9,14 @@ import { timerMs } from "./longest-timer.ts";
 import { CannotOpen, connectFailure, loginFailure } from "./opening-failure.ts";
 import { createSession, QUIT_MS, type Session } from "./session.ts";
 import { tlsOptions } from "./tls-options.ts";
-import { type ReplyTimeouts, sendMessage } from "./transaction.ts";
+import {
+  type Begun,
+  beginMessage,
+  type Finishing,
+  finishMessage,
+  notToBeAsked,
+  type ReplyTimeouts,
+} from "./transaction.ts";
 
 /** One SMTP session, logged in, for one message after another. */
 export type Connection = {
@@ -17,8 +24,13 @@ export type Connection = {
   used: number;
   openedMs: number;
   alive(): boolean;
-  /** Never throws. `mayEnd` is asked before the final dot; false cuts the connection. */
-  send(composed: Composed, mayEnd: () => boolean): Promise<Reply>;
+  /** Whether the server, by its EHLO, is to be asked about this message at all. */
+  takes(composed: Composed): boolean;
+  /** Its server answers final dots at once, so that the next message may wait for one. */
+  brisk(): boolean;
+  begin(composed: Composed): Begun;
+  /** Never throws. */
+  finish(begun: Begun, finishing: Finishing): Promise<Reply>;
   /** Ready for the next message; false when the connection is of no more use. */
   reset(): Promise<boolean>;
   /** Ends it in good order, however long the server lets us wait (a few seconds at most). */
@@ -41,6 +53,9 @@ export type ConnectionOptions = {
 
 /** For connecting and for each reply until the message is handed over, unless the account says otherwise. */
 const TIMEOUT_MS = 30_000;
+
+/** A server that takes longer for a final dot may take longer still for the next one. */
+const BRISK_MS = 500;
 
 /** Connects, encrypts as the account wants it, and logs in; throws CannotOpen, or the signal's reason when aborted. */
 export async function openConnection(
@@ -151,6 +166,7 @@ function authImpossible(account: Account, why: string): CannotOpen {
 
 function connectionOf(session: Session, openedMs: number, timeouts: ReplyTimeouts): Connection {
   const { closed, alive, quit, cut } = session;
+  let answeredWithinMs = Number.POSITIVE_INFINITY;
   const connection: Connection = {
     used: 0,
     openedMs,
@@ -158,9 +174,21 @@ function connectionOf(session: Session, openedMs: number, timeouts: ReplyTimeout
     alive,
     quit,
     cut,
-    send: (composed, mayEnd) => {
+    takes: (composed) => notToBeAsked(session, composed) === null,
+    brisk: () => answeredWithinMs <= BRISK_MS,
+    begin: (composed) => {
       connection.used += 1;
-      return sendMessage(session, composed, mayEnd, timeouts);
+      return beginMessage(session, composed, timeouts.replyMs);
+    },
+    finish: async (begun, { mayEnd, follow }) => {
+      let endedMs = 0;
+      const ending = () => {
+        endedMs = performance.now();
+        follow();
+      };
+      const reply = await finishMessage(session, begun, { mayEnd, follow: ending }, timeouts);
+      answeredWithinMs = performance.now() - endedMs;
+      return reply;
     },
     reset: () => reset(session, timeouts.replyMs),
   };

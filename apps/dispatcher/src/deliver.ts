@@ -100,8 +100,14 @@ async function attempt(delivery: Delivery, claim: OwnClaim): Promise<Reply> {
     const composed = await compose(delivery, claim, gathered.attached);
     if (!composed.ok) return uncomposed(composed);
     handedOver = true;
-    const { accountKey, messageKey, stands } = claim;
-    const hop = { accountKey, messageKey, stands, account: accountInUse(claim.account, delivery.defaultAccount) };
+    const { accountKey, messageKey, priority, stands } = claim;
+    const hop = {
+      accountKey,
+      messageKey,
+      priority,
+      stands,
+      account: accountInUse(claim.account, delivery.defaultAccount),
+    };
     return await delivery.relay.send(hop, composed.message);
   } catch (error) {
     if (error instanceof StorageDamaged) return uncomposed({ permanent: true, reason: error.message });

@@ -27,7 +27,7 @@ export type Dispatcher = {
   composer: Pick<Composer, "queued">;
   settler: Pick<Settler, "stuck" | "settle">;
   delivery: Delivery;
-  /** Messages in flight: one on each connection, and one composed ahead for it. */
+  /** Messages in flight: one on each connection, and one composed ahead for it; more where they leave fast. */
   capacity: number;
   maxBytesInFlight: number;
   maxConnectionsPerAccount: number;
@@ -47,6 +47,9 @@ const TROUBLE_MS = 250;
  * in vain, at the price of the lock that they need. Something of our own that ends is a better reason.
  */
 const EMPTY_MS = 50;
+
+/** Of one claim: others wait for the lock meanwhile. */
+const MOST_AT_ONCE = 250;
 
 /** One pass: as many due messages as there are free slots are claimed, and on their way. Answers when to look again. */
 export async function dispatchDue(dispatcher: Dispatcher): Promise<{ waitMs: number }> {
@@ -82,22 +85,30 @@ async function claimMore(dispatcher: Dispatcher): Promise<{ waitMs: number }> {
   return { waitMs: found ? await untilNext(dispatcher) : EMPTY_MS };
 }
 
-function isFull({ flight, capacity, soloWaiting }: Dispatcher): boolean {
-  return flight.size() >= capacity || flight.solo() || (soloWaiting && flight.size() > 0);
+function isFull(dispatcher: Dispatcher): boolean {
+  const { flight, soloWaiting } = dispatcher;
+  return slotsOf(dispatcher) <= 0 || flight.solo() || (soloWaiting && flight.size() > 0);
+}
+
+function slotsOf({ flight, capacity }: Dispatcher): number {
+  const ahead = [...flight.ahead().values()].reduce((sum, count) => sum + count, 0);
+  return Math.min(MOST_AT_ONCE, capacity + ahead - flight.size());
 }
 
 function stillEmpty({ empty, clock, flight }: Dispatcher): boolean {
   return empty !== null && empty.landings === flight.landings() && clock.now().steadyMs < empty.untilMs;
 }
 
-function claim({ store, clock, flight, ...limits }: Dispatcher, process: number): Promise<ClaimAnswer> {
+function claim(dispatcher: Dispatcher, process: number): Promise<ClaimAnswer> {
+  const { store, clock, flight, ...limits } = dispatcher;
   const request = {
     process,
-    slots: limits.capacity - flight.size(),
+    slots: slotsOf(dispatcher),
     capacity: limits.capacity,
     bytes: Math.max(0, limits.maxBytesInFlight - flight.bytes()),
     held: flight.held(),
     fetching: flight.fetching(),
+    ahead: flight.ahead(),
     maxConnectionsPerAccount: limits.maxConnectionsPerAccount,
   };
   return store.queue.claimDue(request, clock.now());

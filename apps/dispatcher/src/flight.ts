@@ -1,4 +1,5 @@
 import type { Claim } from "@async-mail/db/store";
+import { createPaces } from "./paces.ts";
 
 /** What is counted of a claim. */
 type Flying = Pick<Claim, "accountKey" | "bytes" | "solo">;
@@ -11,6 +12,8 @@ export type Flight = {
   held(): ReadonlyMap<number, number>;
   /** Those of them that wait for their attachments, by account key. */
   fetching(): ReadonlyMap<number, number>;
+  /** What may be held beyond the slots, by account key: as many as leave before the next claims are there. */
+  ahead(): ReadonlyMap<number, number>;
   /** How often a place has become free: a message is no more in flight, or waits for its attachments. */
   landings(): number;
   /** How many of these have no outcome in the file: whether they were sent is not for us to say any more. */
@@ -25,6 +28,9 @@ export type Flight = {
   landed(signal?: AbortSignal): Promise<void>;
 };
 
+/** From one claim to the sending of what it brought, on a machine that has other things to do too. */
+const AHEAD_MS = 80;
+
 /**
  * Free slots are claimed a few at a time, since each claim is a commit; the messages composed ahead keep the connections
  * busy meanwhile.
@@ -32,7 +38,8 @@ export type Flight = {
 const LANDINGS_MS = 0;
 
 /** `onLanding` hears, soon after, that places have become free. */
-export function createFlight(onLanding: () => void): Flight {
+export function createFlight(onLanding: () => void, monotonicMs: () => number): Flight {
+  const paces = createPaces(monotonicMs);
   const held = new Map<number, number>();
   const fetching = new Map<number, number>();
   const deliveries = new Set<Promise<void>>();
@@ -63,6 +70,7 @@ export function createFlight(onLanding: () => void): Flight {
     bytes: () => bytes,
     held: () => held,
     fetching: () => fetching,
+    ahead: () => paces.leaveWithin(AHEAD_MS),
     landings: () => landings,
     unsettled: () => unsettled,
     solo: () => solos > 0,
@@ -70,6 +78,7 @@ export function createFlight(onLanding: () => void): Flight {
       count(claim, 1);
       const flying = delivery.then((settled) => {
         count(claim, -1);
+        paces.left(claim.accountKey);
         if (!settled) unsettled += 1;
         deliveries.delete(flying);
         tell();

@@ -1,10 +1,27 @@
 import type { Account } from "@async-mail/domain/account";
 import type { Reply } from "@async-mail/domain/outcome";
+import type { Composed } from "./composed.ts";
 import type { Connection } from "./connection.ts";
 import { CannotOpen } from "./opening-failure.ts";
+import type { Begun } from "./transaction.ts";
 
-/** A message's place at its account: a connection for it alone, or why there is none. */
-export type Seat = { kind: "seated"; connection: Connection } | Reply;
+/** Where a message is to be handed over, and for whom. */
+export type Hop = {
+  accountKey: number;
+  messageKey: number;
+  /** 0 is the most urgent. */
+  priority: number;
+  /** With its password. */
+  account: Account;
+  /** The claim is surely still ours: asked before MAIL FROM and before the final dot. */
+  stands(): boolean;
+};
+
+/** A message that is to be handed over. */
+export type Outgoing = { hop: Hop; composed: Composed };
+
+/** A message's place at its account: a connection (on which it is begun already, or not), or why there is none. */
+export type Seat = { kind: "seated"; connection: Connection; begun: Begun | null } | Reply;
 
 /** What came of trying to log in: just now, or there is a connection that is. */
 export type Login = { kind: "logged_in" } | { kind: "in_use" } | Reply;
@@ -13,11 +30,15 @@ export type Login = { kind: "logged_in" } | { kind: "in_use" } | Reply;
 export type Lane = {
   /** The account as it is now. */
   update(account: Account): void;
-  take(): Promise<Seat>;
+  take(outgoing: Outgoing): Promise<Seat>;
+  /** Begins the message that waits longest on a connection that has just sent another, if `may` does not mind. */
+  follow(connection: Connection, may: (outgoing: Outgoing) => boolean): boolean;
+  /** After a message that another one followed. */
+  passedOn(): void;
   /** After a message: for the next one when `usable`, else it is ended. */
   giveBack(connection: Connection, usable: boolean): void;
   /** A used connection for a fresh one (or, where others were faster, for another used one). */
-  replace(connection: Connection): Promise<Seat>;
+  replace(connection: Connection, outgoing: Outgoing): Promise<Seat>;
   /** A fresh connection only to see whether it can be had, within the share; one in use tells as much. */
   tryLogin(): Promise<Login>;
   /** Seats whoever waits, as far as connections and room go. */
@@ -68,7 +89,8 @@ const QUIET_MS = 1_000;
 /** After a failed opening, the connections that work carry all for so long. */
 const REOPEN_MS = 30_000;
 
-type Waiter = { answer(seat: Seat): void; isLogin: boolean };
+/** `outgoing` null: only to log in. */
+type Waiter = { answer(seat: Seat): void; outgoing: Outgoing | null };
 type Idle = { connection: Connection; sinceMs: number; timer: NodeJS.Timeout };
 
 export function createLane(options: LaneOptions): Lane {
@@ -111,9 +133,27 @@ export function createLane(options: LaneOptions): Lane {
     return open() === 0 || options.monotonicMs() >= reopenMs;
   }
 
-  function seat(waiter: Waiter, connection: Connection): void {
+  function seat(waiter: Waiter, connection: Connection, begun: Begun | null = null): void {
     seated += 1;
-    waiter.answer({ kind: "seated", connection });
+    waiter.answer({ kind: "seated", connection, begun });
+  }
+
+  /** Behind those that are as urgent, before the others: much may have been claimed before it. */
+  function standInLine(waiter: Waiter): void {
+    const priority = priorityOf(waiter);
+    let place = waiting.length;
+    while (place > 0 && priorityOf(waiting[place - 1]!) > priority) place -= 1;
+    waiting.splice(place, 0, waiter);
+  }
+
+  function follow(connection: Connection, may: (outgoing: Outgoing) => boolean): boolean {
+    const [first] = waiting;
+    if (first === undefined || first.outgoing === null || !connection.brisk()) return false;
+    if (stopped || !isGood(connection) || !isWanted()) return false;
+    if (!connection.takes(first.outgoing.composed) || !may(first.outgoing)) return false;
+    waiting.shift();
+    seat(first, connection, connection.begin(first.outgoing.composed));
+    return true;
   }
 
   async function openFor(waiter: Waiter): Promise<void> {
@@ -242,7 +282,7 @@ export function createLane(options: LaneOptions): Lane {
 
   async function loginInTurn(): Promise<Login> {
     const place = await new Promise<Seat>((answer) => {
-      waiting.unshift({ answer, isLogin: true });
+      waiting.unshift({ answer, outgoing: null });
       serve();
     });
     if (place.kind !== "seated") return place;
@@ -255,19 +295,24 @@ export function createLane(options: LaneOptions): Lane {
       account = now;
       settings = settingsOf(now);
     },
-    take: () =>
+    take: (outgoing) =>
       new Promise((answer) => {
         usedMs = options.monotonicMs();
-        waiting.push({ answer, isLogin: false });
+        standInLine({ answer, outgoing });
         serve();
       }),
+    follow,
+    passedOn: () => {
+      seated -= 1;
+      usedMs = options.monotonicMs();
+    },
     giveBack,
-    replace: async (connection) => {
+    replace: async (connection, outgoing) => {
       end(connection);
       await connection.closed;
       seated -= 1;
       return new Promise((answer) => {
-        waiting.unshift({ answer, isLogin: false });
+        waiting.unshift({ answer, outgoing });
         serve();
       });
     },
@@ -283,7 +328,7 @@ export function createLane(options: LaneOptions): Lane {
     closeIdle: () => quitIdle(() => true),
     closeOneIdle: () => quitIdle((one) => one === idle[0]),
     unused: () => open() === 0 && seated === 0 && waiting.length === 0,
-    turnAway: (answer) => turnAway(answer, ({ isLogin }) => !isLogin),
+    turnAway: (answer) => turnAway(answer, ({ outgoing }) => outgoing !== null),
     stop: (answer) => {
       stopped = true;
       turnAway(answer, () => true);
@@ -306,6 +351,11 @@ export function createLane(options: LaneOptions): Lane {
     },
   };
   return lane;
+}
+
+/** Whoever is to log in, or to get a fresh connection, stands before all others. */
+function priorityOf({ outgoing }: Waiter): number {
+  return outgoing === null ? -1 : outgoing.hop.priority;
 }
 
 /** An opening that nobody waits for any more, with the answer to whoever did. */

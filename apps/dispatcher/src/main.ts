@@ -40,7 +40,7 @@ const IDLE_LOOK_MS = 90;
 const SWEEP_MS = 60_000;
 
 /** Outcomes and claims of so long share a commit. Messages composed ahead keep the connections busy meanwhile. */
-const REST_MS = 4;
+const REST_MS = 10;
 
 const { version } = self;
 const { storage, smtp, delivery, attachments, s3, scheduler, server, metrics, logging, sandbox } =
@@ -97,7 +97,7 @@ const connecting = {
 };
 
 const wake = createWake({ changed: () => store.changed(), clock, idleMs: IDLE_LOOK_MS });
-const flight = createFlight(wake.nudge);
+const flight = createFlight(wake.nudge, clock.monotonicMs);
 const cache = {
   folder: `${storage.dbPath}.attachments`,
   bootId: boot.bootId,

@@ -82,15 +82,24 @@ function part(subtype: "plain" | "html", text: string): string {
 
 /** All that is neither printable ASCII nor a line break or tab. */
 const FOREIGN = /[^\t\r\n\x20-\x7e]/g;
-const LONG_LINE = /[^\r\n]{77}/;
+const LONGEST_LINE = 76;
 /** RFC 2045 §6.7: white space at the end of a line is only safe when it is encoded. */
 const SPACE_AT_LINE_END = /[ \t](?:\r|$)/;
 
 /** As it is where every server lets it pass so; else readable to those who see it as it is, if most of it is ASCII. */
 function transferred(text: string): { encoding: string; encoded: string } {
   const foreign = text.match(FOREIGN)?.length ?? 0;
-  if (foreign === 0 && !LONG_LINE.test(text) && !SPACE_AT_LINE_END.test(text))
-    return { encoding: "7bit", encoded: text };
+  if (foreign === 0 && !hasLongLine(text) && !SPACE_AT_LINE_END.test(text)) return { encoding: "7bit", encoded: text };
   if (foreign * 2 < text.length) return { encoding: "quoted-printable", encoded: qp.wrap(qp.encode(text)) };
   return { encoding: "base64", encoded: base64.wrap(base64.encode(text)) };
+}
+
+/** By hand: a pattern would look at each line from each of its characters on. */
+function hasLongLine(text: string): boolean {
+  let from = 0;
+  for (let end = text.indexOf("\r\n"); end >= 0; end = text.indexOf("\r\n", from)) {
+    if (end - from > LONGEST_LINE) return true;
+    from = end + 2;
+  }
+  return text.length - from > LONGEST_LINE;
 }

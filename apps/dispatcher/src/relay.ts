@@ -2,17 +2,8 @@ import type { Account } from "@async-mail/domain/account";
 import type { Reply } from "@async-mail/domain/outcome";
 import type { Composed } from "./composed.ts";
 import type { Connection } from "./connection.ts";
-import { createLane, type Lane, type Login } from "./lane.ts";
-
-/** Where a message is to be handed over, and for whom. */
-export type Hop = {
-  accountKey: number;
-  messageKey: number;
-  /** With its password. */
-  account: Account;
-  /** The claim is surely still ours: asked before MAIL FROM and before the final dot. */
-  stands(): boolean;
-};
+import { createLane, type Hop, type Lane, type Login, type Outgoing } from "./lane.ts";
+import type { Begun } from "./transaction.ts";
 
 export type Relay = {
   /** Hands one message over, when a connection of its account is free; never throws, never hangs. */
@@ -116,15 +107,19 @@ export function createRelay(options: RelayOptions): Relay {
     const refused = refusal(hop);
     if (refused !== null) return refused;
     const lane = laneOf(hop.accountKey, hop.account);
-    const seat = await lane.take();
+    const outgoing = { hop, composed };
+    const seat = await lane.take(outgoing);
     if (seat.kind !== "seated") return seat;
     const startedMs = options.monotonicMs();
-    const reply = await sendOver(lane, seat.connection, hop, composed);
+    const { connection, begun } = seat;
+    const reply =
+      begun === null ? await sendOver(lane, connection, outgoing) : await sendOn(lane, connection, outgoing, begun);
     options.onSession?.((options.monotonicMs() - startedMs) / 1000);
     return reply;
   }
 
-  async function sendOver(lane: Lane, connection: Connection, hop: Hop, composed: Composed): Promise<Reply> {
+  async function sendOver(lane: Lane, connection: Connection, outgoing: Outgoing): Promise<Reply> {
+    const { hop, composed } = outgoing;
     const refused = refusal(hop);
     if (refused !== null) {
       lane.giveBack(connection, true);
@@ -132,11 +127,23 @@ export function createRelay(options: RelayOptions): Relay {
     }
     const reused = connection.used > 0;
     if (reused && unlucky.has(hop.messageKey)) {
-      const fresh = await lane.replace(connection);
-      return fresh.kind === "seated" ? sendOver(lane, fresh.connection, hop, composed) : fresh;
+      const fresh = await lane.replace(connection, outgoing);
+      return fresh.kind === "seated" ? sendOver(lane, fresh.connection, outgoing) : fresh;
     }
-    const reply = await connection.send(composed, hop.stands);
-    void leave(lane, connection, reply);
+    return sendOn(lane, connection, outgoing, connection.begin(composed));
+  }
+
+  /** The rest of a message that was begun, and with its last bytes the beginning of the next. */
+  async function sendOn(lane: Lane, connection: Connection, { hop }: Outgoing, begun: Begun): Promise<Reply> {
+    const reused = connection.used > 1;
+    let followed = false;
+    const mayFollow = (next: Outgoing) => refusal(next.hop) === null && !unlucky.has(next.hop.messageKey);
+    const follow = () => {
+      followed = lane.follow(connection, mayFollow);
+    };
+    const reply = await connection.finish(begun, { mayEnd: hop.stands, follow });
+    if (followed) lane.passedOn();
+    else void leave(lane, connection, reply);
     if (reused && wentStale(reply)) return againOverFresh(lane, hop);
     unlucky.delete(hop.messageKey);
     return reply;

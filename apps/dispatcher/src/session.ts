@@ -13,7 +13,8 @@ export type Session = {
   alive(): boolean;
   /**
    * Writes, and resolves with as many replies, or fewer where one is 421, after which none follows. Each reply may take
-   * so long after the one before it; `heard` is told of each. Throws SessionEnded.
+   * so long after the one before it, or after those to what was asked before; `heard` is told of each. Throws
+   * SessionEnded.
    */
   ask(
     bytes: string | Uint8Array,
@@ -21,6 +22,8 @@ export type Session = {
     eachMs: number,
     heard?: (reply: SmtpReply) => void,
   ): Promise<SmtpReply[]>;
+  /** What `action` writes leaves together. */
+  together<T>(action: () => T): T;
   /** Writes, and resolves when there is room for more. Throws SessionEnded, also when the server answers unasked. */
   write(bytes: Uint8Array, withinMs: number): Promise<void>;
   /** Says QUIT, and ends it however long the server lets us wait (a few seconds at most). */
@@ -66,10 +69,13 @@ type Draining = { resolve(): void; reject(error: SessionEnded): void };
 
 /** Takes the socket over from whoever opened it, and read the reply to EHLO from it. */
 export function createSession(socket: Socket, ehloReply: string): Session {
-  let waiting: Waiting | null = null;
+  /** In the order in which they asked. */
+  const waiting: Waiting[] = [];
   let draining: Draining | null = null;
   let end: SessionEnded | null = null;
   let quitting = false;
+  /** What is to leave together, while it is gathered: one write costs less than two, or one of several pieces. */
+  let gathered: Uint8Array[] | null = null;
   /** Of a line that has not come to its end. */
   let rest = "";
   /** Lines of a reply that has not. */
@@ -80,12 +86,17 @@ export function createSession(socket: Socket, ehloReply: string): Session {
     else socket.once("close", resolve);
   });
 
+  function send(bytes: string | Uint8Array): void {
+    if (gathered === null) socket.write(bytes);
+    else gathered.push(typeof bytes === "string" ? Buffer.from(bytes) : bytes);
+  }
+
   function finish(error: SessionEnded): void {
     if (end !== null) return;
     end = error;
     deadline.none();
-    for (const one of [waiting, draining]) one?.reject(error);
-    waiting = null;
+    for (const one of waiting.splice(0)) one.reject(error);
+    draining?.reject(error);
     draining = null;
     if (!quitting) socket.destroy();
   }
@@ -115,8 +126,8 @@ export function createSession(socket: Socket, ehloReply: string): Session {
   function onReply(reply: SmtpReply): void {
     if (end !== null) return;
     if (quitting) socket.end();
-    else if (waiting === null) finish(new SessionEnded("the server spoke unasked", "out of step", reply));
-    else answer(waiting, reply);
+    else if (waiting[0] === undefined) finish(new SessionEnded("the server spoke unasked", "out of step", reply));
+    else answer(waiting[0], reply);
   }
 
   function answer({ got, replies, eachMs, heard, resolve }: Waiting, reply: SmtpReply): void {
@@ -127,15 +138,16 @@ export function createSession(socket: Socket, ehloReply: string): Session {
       deadline.within(eachMs);
       return;
     }
-    waiting = null;
-    deadline.none();
+    waiting.shift();
+    if (waiting[0] === undefined) deadline.none();
+    else deadline.within(waiting[0].eachMs);
     resolve(got);
     if (over) finish(new SessionEnded("the server ended the connection", "broken"));
   }
 
   function onClose(): void {
     // Some servers say goodbye without ending the line.
-    if (/^[45]\d\d[ -]/.test(rest) && waiting !== null) onLine(rest);
+    if (/^[45]\d\d[ -]/.test(rest) && waiting.length > 0) onLine(rest);
     finish(new SessionEnded("Connection closed unexpectedly", "broken"));
   }
 
@@ -161,10 +173,19 @@ export function createSession(socket: Socket, ehloReply: string): Session {
     ask(bytes, replies, eachMs, heard) {
       return new Promise((resolve, reject) => {
         if (end !== null) return reject(end);
-        waiting = { replies, eachMs, got: [], heard, resolve, reject };
-        deadline.within(eachMs);
-        socket.write(bytes);
+        if (waiting.push({ replies, eachMs, got: [], heard, resolve, reject }) === 1) deadline.within(eachMs);
+        send(bytes);
       });
+    },
+    together(action) {
+      gathered = [];
+      try {
+        return action();
+      } finally {
+        const all = gathered;
+        gathered = null;
+        send(Buffer.concat(all));
+      }
     },
     write(bytes, withinMs) {
       return new Promise<void>((resolve, reject) => {

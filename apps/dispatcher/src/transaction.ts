@@ -21,28 +21,47 @@ type Progress = {
   ended: boolean;
 };
 
-/** One message over an open session. Never throws: whatever happens has a Reply. */
-export async function sendMessage(
+/** A message of which the envelope is said, and may be answered already. */
+export type Begun = {
+  composed: Composed;
+  progress: Progress;
+  /** Null: the content is wanted. Throws SessionEnded. */
+  envelope: Promise<Reply | null>;
+};
+
+/** Says MAIL, RCPT and DATA, as far as they may be said before they are answered. */
+export function beginMessage(session: Session, composed: Composed, replyMs: number): Begun {
+  const progress: Progress = { mail: null, recipients: [], data: null, begun: false, ended: false };
+  const refused = notToBeAsked(session, composed);
+  const asked = refused === null ? envelope(session, composed, progress, replyMs) : Promise.resolve(refused);
+  asked.catch(() => {}); // whoever finishes the message hears of it
+  return { composed, progress, envelope: asked };
+}
+
+export type Finishing = {
+  /** Asked before the final dot; false cuts the connection. */
+  mayEnd(): boolean;
+  /** Called with the final dot, where the server takes what follows it in one go (RFC 2920 §3.1): begins the next message. */
+  follow(): void;
+};
+
+/** The rest of a message that was begun. Never throws: whatever happens has a Reply. */
+export async function finishMessage(
   session: Session,
-  composed: Composed,
-  mayEnd: () => boolean,
+  { composed, progress, envelope }: Begun,
+  finishing: Finishing,
   timeouts: ReplyTimeouts,
 ): Promise<Reply> {
-  const progress: Progress = { mail: null, recipients: [], data: null, begun: false, ended: false };
   try {
-    return (
-      notToBeAsked(session, composed) ??
-      (await envelope(session, composed, progress, timeouts.replyMs)) ??
-      (await content(session, composed, progress, mayEnd, timeouts))
-    );
+    return (await envelope) ?? (await content(session, composed, progress, finishing, timeouts));
   } catch (error) {
     session.cut("out of step");
     return brokenOff(error, composed, progress);
   }
 }
 
-/** What the server said in EHLO, or what the addresses are, tells already. */
-function notToBeAsked({ extensions }: Session, composed: Composed): Reply | null {
+/** What the server said in EHLO, or what the addresses are, tells already. Null: it is to be asked. */
+export function notToBeAsked({ extensions }: Session, composed: Composed): Reply | null {
   const { sender, recipients, smtpUtf8, size } = composed;
   const impossible = [sender, ...recipients].find((address) => /[\r\n<>\0]/.test(address));
   if (recipients.length === 0 || impossible !== undefined)
@@ -140,7 +159,7 @@ async function content(
   session: Session,
   composed: Composed,
   progress: Progress,
-  mayEnd: () => boolean,
+  { mayEnd, follow }: Finishing,
   { replyMs, dataReplyMs }: ReplyTimeouts,
 ): Promise<Reply> {
   progress.begun = true;
@@ -152,7 +171,12 @@ async function content(
     }
     if (!mayEnd()) throw new SessionEnded(NO_LONGER_STANDS, "cut");
     progress.ended = true;
-    const [reply] = await session.ask(bytes, 1, dataReplyMs);
+    const answered = session.together(() => {
+      const asked = session.ask(bytes, 1, dataReplyMs);
+      if (session.extensions.has("PIPELINING")) follow();
+      return asked;
+    });
+    const [reply] = await answered;
     return accepted(composed, progress, reply as SmtpReply);
   }
   throw new Error("a message without an end");

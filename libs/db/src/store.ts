@@ -166,6 +166,8 @@ export type ClaimRequest = {
   held: ReadonlyMap<number, number>;
   /** How many of these wait for their attachments, and need no connection yet; absent: none. */
   fetching?: ReadonlyMap<number, number>;
+  /** Messages it may hold beyond its slots, by account key, where they leave so fast; absent: none. */
+  ahead?: ReadonlyMap<number, number>;
   /** The configured `max_connections_per_account`. */
   maxConnectionsPerAccount: number;
 };

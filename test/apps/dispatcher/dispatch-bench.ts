@@ -87,7 +87,10 @@ export async function startBench(options: BenchOptions = {}) {
     onSession: metrics.session,
   });
   const settler = createSettler({ store, clock, log, giveUp: options.giveUp ?? NEVER });
-  const flight = createFlight(() => {});
+  const flight = createFlight(
+    () => {},
+    () => clock.monotonicMs(),
+  );
   const { defaultAccount = null } = options;
   const stopping = new AbortController();
   const verifications = createVerifications({

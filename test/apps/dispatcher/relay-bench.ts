@@ -1,6 +1,7 @@
 import { type MayCrossInClear, passwordsInClear } from "@async-mail/dispatcher/clear-passwords";
 import type { Composed } from "@async-mail/dispatcher/composed";
 import { openConnection } from "@async-mail/dispatcher/connection";
+import type { Hop } from "@async-mail/dispatcher/lane";
 import { createRelay, type Relay, type RelayOptions } from "@async-mail/dispatcher/relay";
 import type { Account } from "@async-mail/domain/account";
 import type { Reply } from "@async-mail/domain/outcome";
@@ -8,7 +9,7 @@ import { aCheckedAccount } from "../../support/messages.ts";
 
 export type TestRelay = Relay & {
   /** Sends one message to the account; share 5, each a message of its own. */
-  deliver(account: Account, composed?: Partial<Composed>, share?: number, messageKey?: number): Promise<Reply>;
+  deliver(account: Account, composed?: Partial<Composed>, share?: number, hop?: Partial<Hop>): Promise<Reply>;
 };
 
 /** A relay as main.ts builds it, but for what the test says otherwise. */
@@ -44,11 +45,12 @@ export function testRelay(
   };
   return {
     ...relay,
-    deliver: (account, composed, share = 5, messageKey = nextKey()) => {
+    deliver: (account, composed, share = 5, hop = {}) => {
       if (!keys.has(account.id)) keys.set(account.id, keys.size + 1);
       const accountKey = keys.get(account.id) as number;
       shares.set(accountKey, share);
-      return relay.send({ accountKey, messageKey, account, stands }, aComposed(composed));
+      const usual = { accountKey, messageKey: nextKey(), priority: 2, account, stands };
+      return relay.send({ ...usual, ...hop }, aComposed(composed));
     },
   };
 }

@@ -363,6 +363,31 @@ describe("connections", () => {
     assert.equal(smtp.connections.max, 2);
   });
 
+  it("are given to the more urgent first, whoever was there before, and to as urgent ones in turn", async () => {
+    const [reached, answer] = [gate(), gate()];
+    const smtp = await server({
+      script: {
+        onData: async () => {
+          reached.open();
+          await answer.opened;
+          return undefined;
+        },
+      },
+    });
+    const relay = relayOf();
+    const send = (name: string, priority: number) =>
+      relay.deliver(accountAt(smtp.port), { recipients: [`${name}@example.org`] }, 1, { priority });
+    const sending = [send("first", 3)];
+    await reached.opened;
+    sending.push(send("low", 3), send("a", 2), send("urgent", 0), send("b", 2), send("high", 1));
+    answer.open();
+    await Promise.all(sending);
+    assert.deepEqual(
+      smtp.messages.map(({ to }) => to[0]?.split("@")[0]),
+      ["first", "urgent", "high", "a", "b", "low"],
+    );
+  });
+
   it("end with QUIT when idle, before the server does it", async () => {
     const scripted = await startScriptedServer(agreeing({}));
     closing.push(scripted.close);
@@ -399,12 +424,12 @@ describe("connections", () => {
       closing.push(scripted.close);
       const relay = relayOf();
       const account = accountAt(scripted.port);
-      await Promise.all([1, 2, 3].map((messageKey) => relay.deliver(account, {}, 5, messageKey)));
+      await Promise.all([1, 2, 3].map((messageKey) => relay.deliver(account, {}, 5, { messageKey })));
       assert.equal(scripted.sockets.length, 3);
       // The server may have counted it.
-      const again = await relay.deliver(account, {}, 5, 4);
+      const again = await relay.deliver(account, {}, 5, { messageKey: 4 });
       assert.ok(again.kind === "given_back" && again.mailFromSent);
-      assert.equal((await relay.deliver(account, {}, 5, 4)).kind, "accepted");
+      assert.equal((await relay.deliver(account, {}, 5, { messageKey: 4 })).kind, "accepted");
       assert.equal(scripted.sockets.length, 4, "the two others had been idle as long");
     });
 
@@ -416,10 +441,10 @@ describe("connections", () => {
     const relay = relayOf();
     const account = accountAt(scripted.port);
     await relay.deliver(account, {}, 1);
-    const first = await relay.deliver(account, { sender: "killer@example.com" }, 1, 7);
+    const first = await relay.deliver(account, { sender: "killer@example.com" }, 1, { messageKey: 7 });
     assert.equal(first.kind, "given_back");
     await relay.deliver(account, {}, 1);
-    const second = await relay.deliver(account, { sender: "killer@example.com" }, 1, 7);
+    const second = await relay.deliver(account, { sender: "killer@example.com" }, 1, { messageKey: 7 });
     assert.deepEqual(second, { kind: "broken", stage: "mail", reason: "Connection closed unexpectedly" });
   });
 
@@ -497,6 +522,98 @@ describe("connections", () => {
       const account = accountAt(smtp.port, { timeoutSeconds });
       assert.equal((await relayOf().deliver(account, { recipients })).kind, "accepted", String(timeoutSeconds));
     }
+  });
+});
+
+describe("a message that follows another over one connection", () => {
+  const EHLO = "250-test\r\n250 PIPELINING";
+
+  type Three = {
+    /** What the server says to EHLO, and to the final dots of the three. */
+    ehlo?: string;
+    dot?: string;
+    hops?: Partial<Parameters<TestRelay["send"]>[0]>[];
+  };
+
+  /** One connection with a message sent before; then three at once, of which each may be followed by the next. */
+  async function three({ ehlo = EHLO, dot = "250 2.0.0 Ok", hops = [] }: Three = {}): Promise<{
+    chunks: string[];
+    replies: Reply[];
+  }> {
+    const says = { dot: "250 2.0.0 Ok" };
+    const chunks: string[] = [];
+    let isSilent = false;
+    const scripted = await startScriptedServer((line, connection) => {
+      isSilent ||= line === "." && says.dot === "silence";
+      return isSilent ? undefined : agreeing({ EHLO: ehlo, ".": says.dot })(line, connection);
+    });
+    closing.push(scripted.close);
+    const relay = relayOf({ dataReplyTimeoutMs: 500 });
+    const account = accountAt(scripted.port, { timeoutSeconds: 0.5 });
+    await relay.deliver(account, {}, 1);
+    says.dot = dot;
+    scripted.sockets[0]?.on("data", (chunk) => chunks.push(chunk.toString()));
+    const replies = await Promise.all(
+      [0, 1, 2].map((n) => relay.deliver(account, { recipients: [`${n}@example.org`] }, 1, hops[n] ?? {})),
+    );
+    return { chunks, replies };
+  }
+
+  const kinds = (replies: Reply[]) => replies.map(({ kind }) => kind);
+
+  it("is begun with the last bytes of the one before, where the server takes it so", async () => {
+    const { chunks, replies } = await three();
+    assert.deepEqual(kinds(replies), ["accepted", "accepted", "accepted"]);
+    assert.match(chunks[1] ?? "", /^Subject.*\r\n\.\r\nMAIL FROM:<.*RCPT TO:<1@example.org>\r\nDATA\r\n$/s);
+    assert.equal(chunks.length, 4, "one for each, and the first one's envelope");
+  });
+
+  it("is not, where the server did not offer it", async () => {
+    const { chunks, replies } = await three({ ehlo: "250-test\r\n250 8BITMIME" });
+    assert.deepEqual(kinds(replies), ["accepted", "accepted", "accepted"]);
+    assert.ok(chunks.every((chunk) => !/\.\r\nMAIL/.test(chunk)));
+  });
+
+  it("is sent also when that one is refused", async () => {
+    const { replies } = await three({ dot: "554 5.7.1 Spam" });
+    assert.deepEqual(replies.map(stageAndCode), [
+      ["dot", 554],
+      ["dot", 554],
+      ["dot", 554],
+    ]);
+  });
+
+  it("goes back when the connection breaks before that one is answered, which is ambiguous", async () => {
+    for (const how of ["cut", "silence"] as const) {
+      const { replies } = await three({ dot: how });
+      const [first, second] = replies;
+      assert.equal(first?.kind, "ambiguous", how);
+      assert.ok(second?.kind === "given_back" && second.mailFromSent, how);
+    }
+  });
+
+  it("is not begun when it may not be sent any more", async () => {
+    let asked = 0; // before it waits for a connection
+    const { chunks, replies } = await three({ hops: [{}, { stands: () => ++asked === 1 }] });
+    const [first, second, third] = replies;
+    assert.deepEqual(kinds([first!, third!]), ["accepted", "accepted"]);
+    assert.ok(second?.kind === "given_back" && !second.mailFromSent);
+    assert.ok(!chunks.join("").includes("1@example.org"));
+  });
+
+  it("does not wait for a server that takes its time", async () => {
+    const scripted = await startScriptedServer((line, connection) => {
+      if (line !== ".") return agreeing({ EHLO })(line, connection);
+      setTimeout(() => scripted.sockets[connection]?.write("250 2.0.0 At last\r\n"), 600);
+      return undefined;
+    });
+    closing.push(scripted.close);
+    const relay = relayOf();
+    const chunks: string[] = [];
+    await relay.deliver(accountAt(scripted.port), {}, 1);
+    scripted.sockets[0]?.on("data", (chunk) => chunks.push(chunk.toString()));
+    await Promise.all([1, 2].map(() => relay.deliver(accountAt(scripted.port), {}, 1)));
+    assert.ok(chunks.every((chunk) => !/\.\r\nMAIL/.test(chunk)));
   });
 });
 

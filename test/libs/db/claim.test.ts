@@ -156,6 +156,31 @@ describe("turns between accounts", () => {
     assert.equal(both.split("b").length - 1, 10);
   });
 
+  it("are beyond two for each connection where an account's messages leave fast, and take nothing from others", async () => {
+    for (const id of ["a", "b"]) await anAccount({ id, maxConnections: 5 });
+    await enqueue("a", 100);
+    await enqueue("b", 100);
+    const two = await claim({ slots: 2 });
+    const keyOf = (id: string) => two.find(({ account }) => account.id === id)!.accountKey;
+    const [aKey, bKey] = [keyOf("a"), keyOf("b")];
+    const ahead = new Map([[aKey, 30]]);
+    const held = new Map([
+      [aKey, 1],
+      [bKey, 1],
+    ]);
+    const many = accountsOf(await claim({ slots: 100, capacity: 20, held, ahead }));
+    assert.equal(many.split("a").length - 1, 9 + 30 - 1, "half of what the other one leaves, and what goes ahead");
+    assert.equal(many.split("b").length - 1, 10 - 1, "half of all, as if the other held nothing");
+  });
+
+  it("are never beyond a hundred for each connection, over all dispatchers, and a hundred that wait for files", async () => {
+    await anAccount({ id: "a", maxConnections: 1 });
+    await enqueue("a", 300);
+    const ahead = new Map([[1, 1000]]);
+    assert.equal((await claim({ slots: 250, capacity: 1000, ahead })).length, 200);
+    assert.equal((await claim({ slots: 250, capacity: 1000, ahead, process: await aDispatcher() })).length, 0);
+  });
+
   it("take no more than batch_size of one account at once", async () => {
     await anAccount({ id: "a", batchSize: 3 });
     await enqueue("a", 10);

@@ -3,7 +3,7 @@ import type { Claim, ClaimAnswer, ClaimRequest } from "../store.ts";
 import { type Candidate, candidate, dueInOrder, nextOf } from "./due-order.ts";
 import { DamagedRow, type MessageRow, payloadOf, recipientsOf } from "./message-row.ts";
 import { checkSchema } from "./migrate.ts";
-import { columnsOf, statement } from "./statement.ts";
+import { someColumns, statement } from "./statement.ts";
 import { beginTurn, endTurn, type Turn } from "./turn.ts";
 import type { Tx } from "./tx.ts";
 
@@ -20,18 +20,32 @@ const SPARE_TURNS = 50;
 /** Messages to be sent alone that are looked at: the accounts of some may be held. */
 const SOLOS = 20;
 
-const READY = "SELECT key FROM queues WHERE ready_ms <= ? ORDER BY ready_ms LIMIT ?";
-const IMMEDIATE = "SELECT key FROM queues WHERE immediate_ms <= ? ORDER BY immediate_ms LIMIT ?";
+const READY = "SELECT key FROM queues WHERE ready_ms <= ? ORDER BY ready_ms LIMIT ? + 0";
+const IMMEDIATE = "SELECT key FROM queues WHERE immediate_ms <= ? ORDER BY immediate_ms LIMIT ? + 0";
 const ANY_READY = "SELECT 1 FROM queues WHERE ready_ms <= ? LIMIT 1";
 const NEXT_READY = "SELECT min(ready_ms) FROM queues WHERE ready_ms IS NOT NULL";
-const SOLO_DUE = "SELECT key, queue FROM messages WHERE state = 'solo' AND due_ms <= ? ORDER BY due_ms LIMIT ?";
+const SOLO_DUE = "SELECT key, queue FROM messages WHERE state = 'solo' AND due_ms <= ? ORDER BY due_ms LIMIT ? + 0";
 const STANDS = "SELECT 1 FROM processes WHERE process = ?";
+const CLAIMED = [
+  "key",
+  "claim",
+  "id",
+  "priority",
+  "attempts",
+  "createdMs",
+  "firstAttemptMs",
+  "firstDueMs",
+  "expiresMs",
+  "onAmbiguous",
+  "messageId",
+  "recipients",
+  "bytes",
+] as const satisfies (keyof MessageRow)[];
 const MARK =
   "UPDATE messages SET state = 'claimed', process = @process, claim = claim + 1, " +
   // Waiting for a limit, a turn or a suspension does not age a message; waiting behind its account's fault does.
   "first_due_ms = CASE WHEN first_attempt_ms IS NULL AND NOT @faulty THEN @steadyMs ELSE first_due_ms END, " +
-  "first_attempt_ms = coalesce(first_attempt_ms, @wallMs) WHERE key = @key";
-const MARKED = (db: Database) => `SELECT ${columnsOf(db, "messages", "m")} FROM messages m WHERE m.key = ?`;
+  `first_attempt_ms = coalesce(first_attempt_ms, @wallMs) WHERE key = @key RETURNING ${someColumns(CLAIMED)}`;
 const PAYLOAD = "SELECT payload, recipients AS envelope FROM payloads WHERE message = ?";
 
 /** Whether a claim would find something. A read. */
@@ -104,7 +118,7 @@ function takeTurns(tx: Tx, request: ClaimRequest): Taken[] {
   const ready = openTurns(tx, READY, request, turns);
   const mostEach = fairShare(request, turns.size);
   for (const turn of turns.values()) {
-    turn.room = Math.min(turn.room, mostEach(request.held.get(turn.queue.key) ?? 0));
+    turn.room = Math.min(turn.room, mostEach(turn.queue.key));
     turn.due = dueInOrder(tx, turn);
   }
 
@@ -139,13 +153,20 @@ function openTurns(tx: Tx, sql: string, request: ClaimRequest, turns: Map<number
   });
 }
 
-/** While others wait, no account holds more than half of what the rest leaves; alone it leaves a tenth for newcomers. */
-function fairShare(request: ClaimRequest, waiting: number): (mine: number) => number {
-  const all = [...request.held.values()].reduce((sum, n) => sum + n, 0);
-  return (mine) => {
-    const left = request.capacity - (all - mine);
-    const most = waiting > 1 ? Math.floor(left / 2) : left - Math.floor(request.capacity / 10);
-    return Math.max(1, most) - mine;
+/**
+ * While others wait, no account holds more than half of what the rest leaves; alone it leaves a tenth for newcomers. What
+ * an account may hold ahead comes on top: it is gone before anybody would wait for it.
+ */
+function fairShare({ held, ahead, capacity }: ClaimRequest, waiting: number): (key: number) => number {
+  const aheadOf = (key: number) => ahead?.get(key) ?? 0;
+  const counted = (key: number, count: number) => Math.max(0, count - aheadOf(key));
+  let all = 0;
+  for (const [key, count] of held) all += counted(key, count);
+  return (key) => {
+    const mine = held.get(key) ?? 0;
+    const left = capacity - (all - counted(key, mine));
+    const most = waiting > 1 ? Math.floor(left / 2) : left - Math.floor(capacity / 10);
+    return Math.max(1, most) + aheadOf(key) - mine;
   };
 }
 
@@ -153,7 +174,9 @@ function fairShare(request: ClaimRequest, waiting: number): (mine: number) => nu
 
 function take(tx: Tx, turn: Turn, { key, recipientCount }: Candidate, process: number, solo: boolean): Taken {
   const { queue } = turn;
-  statement(tx.db, MARK).run({ key, process, faulty: queue.holdFailures > 0 ? 1 : 0, ...tx.now });
+  const faulty = queue.holdFailures > 0 ? 1 : 0;
+  const marked = statement<Pick<MessageRow, (typeof CLAIMED)[number]>>(tx.db, MARK);
+  const row = marked.get({ key, process, faulty, ...tx.now })!;
   turn.taken += 1;
   turn.room -= 1;
   turn.recipients -= recipientCount;
@@ -162,8 +185,6 @@ function take(tx: Tx, turn: Turn, { key, recipientCount }: Candidate, process: n
   queue.inFlight += 1;
   queue.inFlightRecipients += recipientCount;
   if (queue.holdFailures > 0) queue.probe = key;
-
-  const row = statement<MessageRow>(tx.db, MARKED).get(key)!;
   return {
     messageKey: row.key,
     claim: row.claim,

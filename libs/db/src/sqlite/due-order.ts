@@ -14,8 +14,8 @@ const OLDEST_EVERY = 10;
 
 const CANDIDATE =
   "SELECT key, priority, bytes, recipient_count AS recipientCount, expires_ms AS expiresMs FROM messages";
-const BEST = `${CANDIDATE} WHERE state = 'waiting' AND queue = ? AND priority = ? AND due_ms <= ? ORDER BY due_ms LIMIT ?`;
-const OLDEST = `${CANDIDATE} WHERE state = 'waiting' AND queue = ? AND due_ms <= ? ORDER BY due_ms LIMIT ?`;
+const BEST = `${CANDIDATE} WHERE state = 'waiting' AND queue = ? AND priority = ? AND due_ms <= ? ORDER BY due_ms LIMIT ? + 0`;
+const OLDEST = `${CANDIDATE} WHERE state = 'waiting' AND queue = ? AND due_ms <= ? ORDER BY due_ms LIMIT ? + 0`;
 const BY_KEY = `${CANDIDATE} WHERE key = ?`;
 
 export function candidate(tx: Tx, key: number): Candidate {

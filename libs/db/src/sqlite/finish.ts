@@ -1,20 +1,19 @@
 import { endOf } from "@async-mail/domain/decide";
 import type { FinalOutcome } from "@async-mail/domain/outcome";
-import type { Database } from "better-sqlite3";
-import { knownRecipients, type MessageRow } from "./message-row.ts";
+import { type AttemptRow, knownRecipients, SELECT_ATTEMPT } from "./message-row.ts";
 import type { Queue } from "./queue-row.ts";
-import { columnsOf, statement } from "./statement.ts";
+import { statement } from "./statement.ts";
 import type { Tx } from "./tx.ts";
 
 const FINISH =
   "UPDATE messages SET state = @state, process = NULL, sent_ms = @sentMs, error_ms = @errorMs, ended_ms = @wallMs, error = @error, " +
   "deferred_ms = NULL, deferred_reason = NULL, attempts = @attempts, recipients = @recipients, smtp_response = @response, " +
   "updated_ms = @wallMs, seq = @seq, report_ms = @steadyMs, report_tries = 0, reported_ms = NULL WHERE key = @key";
-const LOAD = (db: Database) => `SELECT ${columnsOf(db, "messages", "m")} FROM messages m WHERE m.key = ?`;
+const LOAD = `${SELECT_ATTEMPT} WHERE key = ?`;
 const ENVELOPE = "SELECT recipients FROM payloads WHERE message = ?";
 
 /** A message's last state, to be reported. */
-export function finish(tx: Tx, row: MessageRow, queue: Queue, outcome: FinalOutcome): void {
+export function finish(tx: Tx, row: AttemptRow, queue: Queue, outcome: FinalOutcome): void {
   const { wallMs, steadyMs } = tx.now;
   const sent = outcome.kind === "sent";
   statement(tx.db, FINISH).run({
@@ -38,12 +37,12 @@ export function finish(tx: Tx, row: MessageRow, queue: Queue, outcome: FinalOutc
 
 /** Ends a message that waits, without an attempt: expired, account deleted, over the limit. */
 export function endWaiting(tx: Tx, key: number, queue: Queue, error: string): void {
-  const row = statement<MessageRow>(tx.db, LOAD).get(key)!;
+  const row = statement<AttemptRow>(tx.db, LOAD).get(key)!;
   finish(tx, row, queue, ended(tx, row, error, false));
 }
 
 /** An end with each recipient's: whoever was accepted before stays so, and the message then counts as sent. */
-export function ended(tx: Tx, row: MessageRow, error: string, mailFromSent: boolean): FinalOutcome {
+export function ended(tx: Tx, row: AttemptRow, error: string, mailFromSent: boolean): FinalOutcome {
   const envelope = statement<string>(tx.db, ENVELOPE).pluck().get(row.key) ?? null;
   return endOf(knownRecipients(row.recipients, envelope), error, mailFromSent);
 }

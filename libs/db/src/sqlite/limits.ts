@@ -16,7 +16,7 @@ const DAY_MS = 86_400_000;
 const TOTAL_AT =
   "SELECT sends_total AS messages, recipients_total AS recipients FROM sends WHERE queue = ? AND ended_ms <= ? ORDER BY ended_ms DESC LIMIT 1";
 const COUNT =
-  "INSERT INTO sends (queue, ended_ms, sends_total, recipients_total) VALUES (@key, @lastEndedMs, @sendsTotal, @recipientsTotal) " +
+  "INSERT INTO sends (queue, ended_ms, sends_total, recipients_total) VALUES (?, ?, ?, ?) " +
   "ON CONFLICT (queue, ended_ms) DO UPDATE SET sends_total = excluded.sends_total, recipients_total = excluded.recipients_total";
 
 const WINDOWS: Omit<Window, "limit">[] = [
@@ -74,8 +74,11 @@ export function countSend(tx: Tx, queue: Queue, recipients: number): void {
   queue.lastEndedMs = Math.max(queue.lastEndedMs, tx.now.steadyMs);
   queue.sendsTotal += 1;
   queue.recipientsTotal += recipients;
-  const { key, lastEndedMs, sendsTotal, recipientsTotal } = queue;
-  statement(tx.db, COUNT).run({ key, lastEndedMs, sendsTotal, recipientsTotal });
+}
+
+/** The totals of a transaction: one row for all that it counted, at its latest moment, so that no window ends too early. */
+export function saveTotals(db: Database, { key, lastEndedMs, sendsTotal, recipientsTotal }: Queue): void {
+  statement(db, COUNT).run(key, lastEndedMs, sendsTotal, recipientsTotal);
 }
 
 /** Attempts ended since a moment. */

@@ -1,10 +1,26 @@
 import type { Payload } from "@async-mail/domain/message";
 import type { Recipient } from "@async-mail/domain/outcome";
 import type { messages } from "./schema.ts";
-import { statement } from "./statement.ts";
+import { someColumns, statement } from "./statement.ts";
 import type { Tx } from "./tx.ts";
 
 export type MessageRow = typeof messages.$inferSelect;
+
+/** What writing the outcome of an attempt needs of a message. */
+const ATTEMPT = [
+  "key",
+  "queue",
+  "claim",
+  "recipientCount",
+  "lostClaims",
+  "attempts",
+  "recipients",
+  "smtpResponse",
+  "reportMs",
+  "reportedClasses",
+] as const satisfies (keyof MessageRow)[];
+export type AttemptRow = Pick<MessageRow, (typeof ATTEMPT)[number]>;
+export const SELECT_ATTEMPT = `SELECT ${someColumns(ATTEMPT)} FROM messages`;
 
 const DELETE = ["messages", "payloads", "contents", "history"].map((table) => {
   return `DELETE FROM ${table} WHERE ${table === "messages" ? "key" : "message"} = ?`;

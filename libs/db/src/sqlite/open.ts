@@ -56,6 +56,7 @@ export async function openStore(options: OpenOptions): Promise<Store & { steadyO
     db.pragma(`wal_autocheckpoint = ${AUTOCHECKPOINT_PAGES}`);
     db.pragma(`journal_size_limit = ${WAL_LIMIT_BYTES}`);
     await untilUnlocked(() => db.transaction(() => prepareTables(db, options)).immediate());
+    db.pragma("busy_timeout = 0");
   } catch (error) {
     db.close();
     throw explained(asStorageError(error), options.path);

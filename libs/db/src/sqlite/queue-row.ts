@@ -23,8 +23,10 @@ const EARLIEST_IMMEDIATE = `${EARLIEST} AND priority = 0`;
 
 /** Claims of a queue for each of its connections: one is sent, one composed ahead, so that a connection never waits. */
 export const AHEAD = 2;
+/** The same over all dispatchers at most, where messages leave faster than claims are made. */
+const MOST_AHEAD = 100;
 /** Claims of a queue beyond those: of messages whose attachments are on their way, which use no connection. */
-export const FETCHING = 100;
+const FETCHING = 100;
 
 /** Each queue as it was read. */
 const asRead = new WeakMap<Queue, QueueRow>();
@@ -76,6 +78,11 @@ export function ensureQueue(tx: Tx, accountId: string): Queue {
   return tx.queueOf(accountId) ?? tx.queue(Number(statement(tx.db, INSERT).run(accountId).lastInsertRowid));
 }
 
+/** Attempts have been counted since it was read. */
+export function hasCounted(queue: Queue): boolean {
+  return asRead.get(queue)!.sendsTotal !== queue.sendsTotal;
+}
+
 /** Writes what changed. Nothing otherwise: a write without a change would wake every other process. */
 export function saveQueue(db: Database, queue: Queue): void {
   const before = asRead.get(queue)!;
@@ -103,7 +110,7 @@ function opensAt(tx: Tx, queue: Queue): number | null {
   queue.limitedUntilMs = limit?.untilMs ?? null;
 
   if (!queue.account) return null;
-  if (queue.capacity !== null && queue.inFlight >= queue.capacity + FETCHING) return null;
+  if (placesOf(queue) <= 0) return null;
   if (queue.probe !== null) return null; // one at a time
   let open = queue.servedMs + gapOf(queue, tx.now.steadyMs);
   if (queue.heldBy !== null) {
@@ -115,6 +122,11 @@ function opensAt(tx: Tx, queue: Queue): number | null {
     open = Math.max(open, limit.untilMs);
   }
   return open;
+}
+
+/** Claims that may still be made of the queue, over all dispatchers. */
+export function placesOf({ capacity, inFlight }: Queue): number {
+  return capacity === null ? Number.POSITIVE_INFINITY : (capacity / AHEAD) * MOST_AHEAD + FETCHING - inFlight;
 }
 
 function earliestDue(tx: Tx, queue: Queue, sql: string): number | null {

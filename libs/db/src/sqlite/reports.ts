@@ -10,7 +10,7 @@ import { NO_TIME } from "./writer.ts";
 
 const DUE = (db: Database) =>
   `SELECT ${columnsOf(db, "messages", "m")}, p.recipients AS envelope FROM messages m LEFT JOIN payloads p ON p.message = m.key ` +
-  "WHERE m.report_ms <= ? ORDER BY m.report_ms LIMIT ?";
+  "WHERE m.report_ms <= ? ORDER BY m.report_ms LIMIT ? + 0";
 const NEXT_DUE = "SELECT min(report_ms) FROM messages WHERE report_ms IS NOT NULL";
 const STILL =
   "SELECT deferred_reason AS reason, state FROM messages WHERE key = ? AND seq = ? AND report_ms IS NOT NULL";

@@ -2,15 +2,14 @@ import { DEFAULT_ACCOUNT_ID } from "@async-mail/domain/account";
 import { holdDelayMs } from "@async-mail/domain/backoff";
 import type { DeferralClass, FinalOutcome, Outcome, Recipient } from "@async-mail/domain/outcome";
 import { toWallMs } from "@async-mail/domain/time";
-import type { Database } from "better-sqlite3";
 import type { ClaimRef, Settled } from "../store.ts";
 import { ended, finish } from "./finish.ts";
 import { beginHold, release, tellsOfNow } from "./hold.ts";
 import { countSend } from "./limits.ts";
-import type { MessageRow } from "./message-row.ts";
+import { type AttemptRow, SELECT_ATTEMPT } from "./message-row.ts";
 import { isHeld, type Queue } from "./queue-row.ts";
 import { slowDown, slowed } from "./slowing.ts";
-import { columnsOf, statement } from "./statement.ts";
+import { statement } from "./statement.ts";
 import type { Tx } from "./tx.ts";
 
 /** Writing what came of a claim. The fence is the message's key with the claim's number; nothing else names a row here. */
@@ -22,10 +21,8 @@ const DIED_AFTER = 5;
 /** Bits of `reported_classes`. */
 export const CLASS_BIT: Record<DeferralClass, number> = { limit: 1, retry: 2, held: 4, attachment: 8 };
 
-const CLAIMED = (db: Database) =>
-  `SELECT ${columnsOf(db, "messages", "m")} FROM messages m WHERE m.key = ? AND m.claim = ? AND m.state = 'claimed'`;
-const CLAIMED_BY = (db: Database) =>
-  `SELECT ${columnsOf(db, "messages", "m")} FROM messages m WHERE m.process = ? AND m.state = 'claimed'`;
+const CLAIMED = `${SELECT_ATTEMPT} WHERE key = ? AND claim = ? AND state = 'claimed'`;
+const CLAIMED_BY = `${SELECT_ATTEMPT} WHERE process = ? AND state = 'claimed'`;
 const DEFER =
   "UPDATE messages SET state = 'waiting', process = NULL, due_ms = @dueMs, deferred_ms = @deferredMs, deferred_reason = @reason, " +
   "attempts = @attempts, recipients = coalesce(@recipients, recipients), recipient_count = @recipientCount, smtp_response = coalesce(@response, smtp_response), " +
@@ -37,12 +34,12 @@ const PUT_BACK =
   "THEN NULL ELSE first_attempt_ms END WHERE key = @key";
 const HELD_BEFORE = "SELECT count(*) FROM history WHERE message = ? AND outcome = 'held'";
 const REMEMBER =
-  "INSERT INTO history (message, claim, at_ms, outcome, code, response, until_ms) VALUES (@message, @claim, @atMs, @outcome, @code, @response, @untilMs)";
+  "INSERT INTO history (message, claim, at_ms, outcome, code, response, until_ms) VALUES (?, ?, ?, ?, ?, ?, ?)";
 
 type Held = Extract<Outcome, { kind: "held" }>;
 
 export function settle(tx: Tx, ref: ClaimRef, outcome: Outcome): Settled {
-  const row = statement<MessageRow>(tx.db, CLAIMED).get(ref.messageKey, ref.claim);
+  const row = statement<AttemptRow>(tx.db, CLAIMED).get(ref.messageKey, ref.claim);
   if (!row) return { written: false, held: null, released: false };
   const queue = tx.queue(row.queue);
   const wasProbe = leaveFlight(queue, row);
@@ -94,7 +91,7 @@ function isDeleted(queue: Queue): boolean {
 }
 
 /** Answers whether it was the one that tried a held account. */
-function leaveFlight(queue: Queue, row: MessageRow): boolean {
+function leaveFlight(queue: Queue, row: AttemptRow): boolean {
   queue.inFlight -= 1;
   queue.inFlightRecipients -= row.recipientCount;
   const wasProbe = queue.probe === row.key;
@@ -112,7 +109,7 @@ function sawServer(outcome: Outcome): boolean {
   }
 }
 
-function defer(tx: Tx, row: MessageRow, queue: Queue, outcome: Extract<Outcome, { kind: "deferred" }>): void {
+function defer(tx: Tx, row: AttemptRow, queue: Queue, outcome: Extract<Outcome, { kind: "deferred" }>): void {
   putOff(tx, row, {
     class: outcome.class,
     reason: outcome.reason,
@@ -133,7 +130,7 @@ function defer(tx: Tx, row: MessageRow, queue: Queue, outcome: Extract<Outcome, 
 }
 
 /** The account's fault: it is held (once, however many attempts met the same fault), and this message waits with it. */
-function hold(tx: Tx, row: MessageRow, queue: Queue, outcome: Held, wasProbe: boolean): Settled["held"] {
+function hold(tx: Tx, row: AttemptRow, queue: Queue, outcome: Held, wasProbe: boolean): Settled["held"] {
   const begins = !isHeld(queue, tx.now.steadyMs) && tellsOfNow(queue, wasProbe);
   if (begins) beginHold(tx, queue, outcome.reason);
   if (begins && outcome.throttled) slowDown(tx, queue, outcome.reason);
@@ -145,7 +142,7 @@ function hold(tx: Tx, row: MessageRow, queue: Queue, outcome: Held, wasProbe: bo
   return begins ? { reason: outcome.reason, untilMs, slowed: slowed(queue, tx.now.steadyMs) } : null;
 }
 
-function putOffBehindHold(tx: Tx, row: MessageRow, queue: Queue, outcome: Held, holdUntilMs: number): void {
+function putOffBehindHold(tx: Tx, row: AttemptRow, queue: Queue, outcome: Held, holdUntilMs: number): void {
   // Due after the others, so that the next probe is a different message, and later each time: what the server says of
   // the account may be about this message alone, and the others' success would have it try for ever.
   const heldBefore = statement<number>(tx.db, HELD_BEFORE).pluck().get(row.key)!;
@@ -164,7 +161,7 @@ function putOffBehindHold(tx: Tx, row: MessageRow, queue: Queue, outcome: Held, 
 
 function putOff(
   tx: Tx,
-  row: MessageRow,
+  row: AttemptRow,
   to: {
     class: DeferralClass;
     reason: string;
@@ -198,7 +195,7 @@ function putOff(
  * from now on, since nobody knows how far it went.
  */
 export function takeBack(tx: Tx, process: number, how: "given back" | "lost"): void {
-  for (const row of statement<MessageRow>(tx.db, CLAIMED_BY).all(process)) {
+  for (const row of statement<AttemptRow>(tx.db, CLAIMED_BY).all(process)) {
     const queue = tx.queue(row.queue);
     leaveFlight(queue, row);
     const lostClaims = row.lostClaims + (how === "lost" ? 1 : 0);
@@ -214,7 +211,7 @@ export function takeBack(tx: Tx, process: number, how: "given back" | "lost"): v
   }
 }
 
-function putBack(tx: Tx, row: MessageRow, lostClaims: number, begun: boolean): void {
+function putBack(tx: Tx, row: AttemptRow, lostClaims: number, begun: boolean): void {
   statement(tx.db, PUT_BACK).run({ key: row.key, state: backTo(lostClaims), lostClaims, begun: begun ? 1 : 0 });
 }
 
@@ -224,19 +221,12 @@ function backTo(lostClaims: number): "solo" | "waiting" {
 
 function remember(
   tx: Tx,
-  row: MessageRow,
+  row: AttemptRow,
   outcome: string,
   code: number | undefined,
   response: string | undefined,
   untilMs: number | null,
 ): void {
-  statement(tx.db, REMEMBER).run({
-    message: row.key,
-    claim: row.claim,
-    atMs: tx.now.wallMs,
-    outcome,
-    code: code ?? null,
-    response: response ?? null,
-    untilMs,
-  });
+  const { key, claim } = row;
+  statement(tx.db, REMEMBER).run(key, claim, tx.now.wallMs, outcome, code ?? null, response ?? null, untilMs);
 }

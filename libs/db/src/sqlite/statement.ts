@@ -5,7 +5,10 @@ export type Sql = string | ((db: Database) => string);
 
 const prepared = new WeakMap<Database, Map<Sql, Statement>>();
 
-/** The statement, prepared once for each connection. */
+/**
+ * The statement, prepared once for each connection. Where a LIMIT is a parameter alone, SQLite plans anew at each call; with
+ * `+ 0` it does not.
+ */
 export function statement<Row = unknown>(db: Database, sql: Sql): Statement<unknown[], Row> {
   let statements = prepared.get(db);
   if (!statements) {
@@ -27,6 +30,11 @@ export function columnsOf(db: Database, table: string, alias: string): string {
     .join(", ");
 }
 
+/** `due_ms AS dueMs, …`: some columns by the names that schema.ts gives them. Each costs, where rows are read by the thousand. */
+export function someColumns(names: readonly string[]): string {
+  return names.map((name) => `${snakeCase(name)} AS ${name}`).join(", ");
+}
+
 /** `UPDATE t SET due_ms = @dueMs, … WHERE key = @key` for all columns but the key. */
 export function updateOf(db: Database, table: string, key: string): string {
   const set = namesOf(db, table)
@@ -38,6 +46,10 @@ export function updateOf(db: Database, table: string, key: string): string {
 /** Asked of the file, not of schema.ts: loading the query builder for it would cost each process some 150 MB. */
 function namesOf(db: Database, table: string): string[] {
   return db.prepare<[string], string>("SELECT name FROM pragma_table_info(?)").pluck().all(table);
+}
+
+function snakeCase(name: string): string {
+  return name.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
 }
 
 function camelCase(name: string): string {

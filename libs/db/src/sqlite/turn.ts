@@ -2,7 +2,7 @@ import type { Database } from "better-sqlite3";
 import type { Claim, ClaimRequest } from "../store.ts";
 import { type Candidate, longestDue, overLimit } from "./due-order.ts";
 import { blockedBy, roomFor } from "./limits.ts";
-import { AHEAD, FETCHING, isHeld, type Queue } from "./queue-row.ts";
+import { AHEAD, isHeld, placesOf, type Queue } from "./queue-row.ts";
 import { gapOf, paceOf } from "./slowing.ts";
 import { statement } from "./statement.ts";
 import type { Tx } from "./tx.ts";
@@ -51,7 +51,7 @@ export function beginTurn(tx: Tx, queue: Queue, request: ClaimRequest): Turn {
   turn.room = Math.min(
     limits.messages,
     placesLeft(turn, request),
-    queue.capacity + FETCHING - queue.inFlight,
+    placesOf(queue),
     account.batchSize ?? Number.POSITIVE_INFINITY,
     gapOf(queue, tx.now.steadyMs) > 0 ? 1 : Number.POSITIVE_INFINITY,
     queue.holdFailures > 0 ? Number(queue.probe === null) : Number.POSITIVE_INFINITY,
@@ -64,10 +64,11 @@ export function beginTurn(tx: Tx, queue: Queue, request: ClaimRequest): Turn {
  * Messages that the claiming process may still have of this queue, beside those that wait for their attachments; these
  * take half of all its slots at most, so that others have room.
  */
-function placesLeft({ queue, share }: Turn, { held, fetching, capacity }: ClaimRequest): number {
+function placesLeft({ queue, share }: Turn, { held, fetching, ahead, capacity }: ClaimRequest): number {
   const all = held.get(queue.key) ?? 0;
   const waiting = fetching?.get(queue.key) ?? 0;
-  return share * AHEAD - all + Math.min(waiting, Math.floor(capacity / 2));
+  const beyond = share > 0 ? (ahead?.get(queue.key) ?? 0) : 0;
+  return share * AHEAD + beyond - all + Math.min(waiting, Math.floor(capacity / 2));
 }
 
 /** Connections an account may have open now, over all dispatchers. */

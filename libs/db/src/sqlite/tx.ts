@@ -1,6 +1,7 @@
 import type { Instant } from "@async-mail/domain/time";
 import type { Database } from "better-sqlite3";
-import { findQueue, loadQueue, type Queue, refreshQueue, saveQueue } from "./queue-row.ts";
+import { saveTotals } from "./limits.ts";
+import { findQueue, hasCounted, loadQueue, type Queue, refreshQueue, saveQueue } from "./queue-row.ts";
 import { loadService, type ServiceRow, saveService } from "./service-row.ts";
 
 /**
@@ -55,6 +56,7 @@ export function createTx(db: Database): Tx {
     },
     flush() {
       for (const queue of queues.values()) {
+        if (hasCounted(queue)) saveTotals(db, queue);
         refreshQueue(tx, queue);
         saveQueue(db, queue);
       }

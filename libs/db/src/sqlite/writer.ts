@@ -9,7 +9,7 @@ const GROUP_MS = 25;
 /** How long a verb waits for the lock of other processes before it throws StorageBusy. */
 const DEADLINE_MS = 10_000;
 /** Between two tries for the lock, besides what SQLite itself waits; the event loop runs meanwhile. */
-const RETRY_MS = 3;
+const RETRY_MS = 1;
 
 /** For works that take no note of the time. */
 export const NO_TIME: Instant = { wallMs: 0, steadyMs: 0 };
@@ -74,7 +74,7 @@ export function createWriter(
         continue;
       }
       // Timers, sockets and beats come before the next group.
-      if (restMs > 0) await sleep(Math.max(restMs, tookMs));
+      if (restMs > 0) await sleep(restMs > 1 ? Math.max(restMs, tookMs) : restMs);
       else await nextTurn();
     }
   }
