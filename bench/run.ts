@@ -7,13 +7,22 @@
  *     npm run bench -- drain --messages 2000 --rounds 1
  *
  * `--messages`: how many are sent in a round, where a part sends a fixed number. `--stored`: how many wait, or have been
- * sent, in the part `flatness`. `--json`: all values of all rounds, in a file.
+ * sent, in the part `flatness`. `--json`: all values of all rounds, in a file. `--write`: into bench/results.json,
+ * bench/RESULTS.md and the README, which keep what other parts measured before.
  */
 import { writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
+import { accept } from "./parts/accept.ts";
+import { dispatchers } from "./parts/dispatchers.ts";
+import { distance } from "./parts/distance.ts";
 import { drain } from "./parts/drain.ts";
-import { isMet, type Part, table } from "./support/figures.ts";
+import { flatness } from "./parts/flatness.ts";
+import { memory } from "./parts/memory.ts";
+import { profile } from "./parts/profile.ts";
+import { urgent } from "./parts/urgent.ts";
+import { isMet, type Part, type Settings, table } from "./support/figures.ts";
 import { machine } from "./support/machine.ts";
+import { type Results, writeResults } from "./support/results.ts";
 
 const { values: options, positionals } = parseArgs({
   allowPositionals: true,
@@ -22,16 +31,26 @@ const { values: options, positionals } = parseArgs({
     messages: { type: "string", default: "10000" },
     stored: { type: "string", default: "1000000" },
     json: { type: "string" },
+    write: { type: "boolean", default: false },
   },
 });
 
-const settings = {
+const settings: Settings = {
   rounds: Number(options.rounds),
   messages: Number(options.messages),
   stored: Number(options.stored),
   tell: (text: string) => process.stderr.write(`${text}\n`),
 };
-const parts: Record<string, (given: typeof settings) => Promise<Part>> = { drain };
+const parts: Record<string, (given: Settings) => Promise<Part>> = {
+  drain,
+  accept,
+  distance,
+  flatness,
+  dispatchers,
+  memory,
+  urgent,
+  profile,
+};
 
 const wanted = positionals.length === 0 ? Object.keys(parts) : positionals;
 const unknown = wanted.filter((name) => !(name in parts));
@@ -41,15 +60,15 @@ if (unknown.length > 0) {
 }
 
 console.log(`Measured on ${machine()}.`);
-const measured: Part[] = [];
+const measured: Results = {};
 for (const name of wanted) {
   const part = await parts[name]!(settings);
-  measured.push(part);
+  measured[name] = { ...part, machine: machine() };
   console.log(`\n${part.name}: ${part.about}\n\n${table(part)}`);
-  if (options.json !== undefined)
-    writeFileSync(options.json, JSON.stringify({ machine: machine(), parts: measured }, null, 2));
+  if (options.json !== undefined) writeFileSync(options.json, `${JSON.stringify(measured, null, 2)}\n`);
+  if (options.write) writeResults(measured);
 }
-const missed = measured.flatMap(({ name, figures }) =>
+const missed = Object.values(measured).flatMap(({ name, figures }) =>
   figures.filter((one) => isMet(one) === false).map((one) => `${name}: ${one.what}`),
 );
 console.log(missed.length === 0 ? "\nall that was wanted is met" : `\nmissed:\n${missed.join("\n")}`);

@@ -15,6 +15,8 @@ export type Application = {
   close(): Promise<void>;
 };
 
+const PATIENCE_MS = 900_000;
+
 type Report = { sent_ts: number | null; error_ts: number | null };
 
 export async function startApplication(): Promise<Application> {
@@ -36,9 +38,15 @@ export async function startApplication(): Promise<Application> {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/reports`,
     reported: () => reported,
     untilReported: (count) =>
-      new Promise((resolve) => {
-        awaited = { count, resolve };
-        if (reported >= count) resolve();
+      new Promise((resolve, reject) => {
+        const late = () => reject(new Error(`${reported} of ${count} were reported within ${PATIENCE_MS / 1000} s`));
+        const timer = setTimeout(late, PATIENCE_MS);
+        const done = () => {
+          clearTimeout(timer);
+          resolve();
+        };
+        awaited = { count, resolve: done };
+        if (reported >= count) done();
       }),
     async post(api, body) {
       const pool = pools.get(api) ?? new Pool(api, { connections: 64 });

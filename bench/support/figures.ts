@@ -1,11 +1,25 @@
 import { median, type Values } from "./rounds.ts";
 
+/** How a part is to be measured. */
+export type Settings = {
+  rounds: number;
+  /** Sent in a round, where a part sends a fixed number. */
+  messages: number;
+  /** What waits, or has been sent, where it matters how much that is. */
+  stored: number;
+  tell(text: string): void;
+};
+
 /** One line of the table. */
 export type Figure = {
   what: string;
   /** Of each round. */
   values: Values;
   unit: string;
+  /** `what` speaks of the figure so many lines before it. */
+  of?: number;
+  /** Shown in the README, though nothing is wanted of it. */
+  headline?: boolean;
   /** What the median is wanted to be. */
   wanted?: { atLeast: number } | { atMost: number };
 };
@@ -34,7 +48,7 @@ export function table({ figures }: Part): string {
   return ["| measured | median | range | wanted | |", "| --- | --- | --- | --- | --- |", ...rows].join("\n");
 }
 
-function shown(value: number): string {
+export function shown(value: number): string {
   if (!Number.isFinite(value)) return "unknown";
   if (Math.abs(value) >= 100) return Math.round(value).toLocaleString("en");
   return String(Number(value.toPrecision(3)));

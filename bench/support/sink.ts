@@ -47,7 +47,7 @@ export async function ownSink({ roundTripMs = 0, pipelining = false }: OwnSinkOp
       else sink.onMessage({ bytes: Number(first), dataAt: Number(dataAt), recipient });
     }
   });
-  sink.port = await eventually(() => port, STARTS_WITHIN_MS, "the sink's port");
+  sink.port = await eventually(() => port || undefined, STARTS_WITHIN_MS, "the sink's port");
   return sink;
 
   function close(): void {

@@ -13,6 +13,7 @@ type Family = ReturnType<typeof parsePrometheusText>[number];
 const everyProcess = [
   "asyncmail_build_info",
   "asyncmail_busy_retries_total",
+  "asyncmail_busy_wait_seconds_total",
   "process_cpu_seconds_total",
   "nodejs_eventloop_lag_seconds",
 ];

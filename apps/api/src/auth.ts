@@ -12,7 +12,9 @@ export function requireToken(tokens: { api: string; metrics: string | null }): M
   return async function token(c, next) {
     const { path } = c.req;
     if (OPEN_PATHS.has(path)) return next();
-    const given = presentedToken((name) => c.req.header(name));
+    // As Node has read them: Hono would make an object of all headers first.
+    const { headers } = c.env.incoming;
+    const given = presentedToken((name) => headers[name] as string | undefined);
     if (sameToken(given, tokens.api) || (path === "/metrics" && sameToken(given, tokens.metrics))) return next();
     c.header("WWW-Authenticate", "Bearer");
     return failure(c, 401, "Invalid or missing API token");

@@ -15,6 +15,9 @@ import { listen } from "./listen.ts";
 import { createApiMetrics } from "./metrics.ts";
 import { keptToken } from "./token.ts";
 
+/** Between two commits: dispatchers find the lock free meanwhile, and requests that come share the next one. */
+const REST_MS = 1;
+
 const { version } = manifest;
 const config = startConfig("api");
 const { storage, server, delivery } = config;
@@ -26,7 +29,7 @@ const store = await openStore({
   synchronous: storage.synchronous,
   sandbox: config.sandbox,
   boot: bootReading(),
-  restMs: 1,
+  restMs: REST_MS,
 });
 const clock = createClock(store.steadyOffsetMs);
 await store.accounts.configureDefault(defaultAccount(config.smtp), clock.now());
@@ -48,7 +51,7 @@ const app = createApp({
   store,
   clock,
   log,
-  metrics: createApiMetrics(version, store.busyRetries),
+  metrics: createApiMetrics(version, store.busy),
   bodies: createBodies(server),
   version,
   apiToken: server.allowAnonymous ? null : (server.apiToken ?? (await madeToken())),

@@ -1,3 +1,4 @@
+import type { Busy } from "@async-mail/db/store";
 import { StorageUnavailable } from "@async-mail/db/store";
 import { createMetrics } from "@async-mail/runtime/metrics";
 import { type Context, Hono, type MiddlewareHandler } from "hono";
@@ -27,14 +28,10 @@ export type ApiMetrics = {
   request(fields: { method: string; route: string; status: number; seconds: number }): void;
 };
 
-export function createApiMetrics(version: string, busyRetries: () => number): ApiMetrics {
+export function createApiMetrics(version: string, busy: () => Busy): ApiMetrics {
   const metrics = createMetrics({ process: "api", version });
   const showDatabase = createDatabaseMetrics(metrics);
-  metrics.observedCounter(
-    "busy_retries_total",
-    "Times a transaction of this process waited for another's.",
-    busyRetries,
-  );
+  metrics.showBusy(busy);
   const enqueued = metrics.counter("enqueued_total", "Messages accepted by this process.");
   const rejected = metrics.counter("rejected_total", "Messages refused by this process.", ["reason"]);
   const requests = metrics.counter("http_requests_total", "Requests answered.", ["method", "route", "status"]);

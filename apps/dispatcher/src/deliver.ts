@@ -100,11 +100,11 @@ async function attempt(delivery: Delivery, claim: OwnClaim): Promise<Reply> {
     const composed = await compose(delivery, claim, gathered.attached);
     if (!composed.ok) return uncomposed(composed);
     handedOver = true;
-    const { accountKey, messageKey, priority, stands } = claim;
+    const { accountKey, messageKey, urgency, stands } = claim;
     const hop = {
       accountKey,
       messageKey,
-      priority,
+      urgency,
       stands,
       account: accountInUse(claim.account, delivery.defaultAccount),
     };

@@ -138,10 +138,11 @@ function giveBack({ flight, settler, clock }: Dispatcher, one: Parameters<Flight
 async function giveBackConnections(dispatcher: Dispatcher): Promise<void> {
   const { relay, reservations, flight, store, presence, clock } = dispatcher;
   const needed = (accountKey: number, share: number) => relay.needed(accountKey, share, flight.held().has(accountKey));
-  for (const { accountKey, keep } of reservations.surplus(needed)) {
+  const giveBack = async ({ accountKey, keep }: { accountKey: number; keep: number }) => {
     await store.queue.giveBackConnections(presence.process(), accountKey, keep, clock.now());
     reservations.lowered(accountKey, keep);
-  }
+  };
+  await Promise.all(reservations.surplus(needed).map(giveBack)); // in one commit
 }
 
 async function untilNext({ store, clock, intervalMs }: Dispatcher): Promise<number> {

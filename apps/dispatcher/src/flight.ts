@@ -28,8 +28,8 @@ export type Flight = {
   landed(signal?: AbortSignal): Promise<void>;
 };
 
-/** From one claim to the sending of what it brought, on a machine that has other things to do too. */
-const AHEAD_MS = 80;
+/** Twice what passes, on a busy machine, from the end of a message to the beginning of the one that is claimed for its place. */
+const AHEAD_MS = 120;
 
 /**
  * Free slots are claimed a few at a time, since each claim is a commit; the messages composed ahead keep the connections

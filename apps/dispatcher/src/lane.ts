@@ -9,8 +9,8 @@ import type { Begun } from "./transaction.ts";
 export type Hop = {
   accountKey: number;
   messageKey: number;
-  /** 0 is the most urgent. */
-  priority: number;
+  /** 0 goes first. */
+  urgency: number;
   /** With its password. */
   account: Account;
   /** The claim is surely still ours: asked before MAIL FROM and before the final dot. */
@@ -140,9 +140,9 @@ export function createLane(options: LaneOptions): Lane {
 
   /** Behind those that are as urgent, before the others: much may have been claimed before it. */
   function standInLine(waiter: Waiter): void {
-    const priority = priorityOf(waiter);
+    const urgency = urgencyOf(waiter);
     let place = waiting.length;
-    while (place > 0 && priorityOf(waiting[place - 1]!) > priority) place -= 1;
+    while (place > 0 && urgencyOf(waiting[place - 1]!) > urgency) place -= 1;
     waiting.splice(place, 0, waiter);
   }
 
@@ -354,8 +354,8 @@ export function createLane(options: LaneOptions): Lane {
 }
 
 /** Whoever is to log in, or to get a fresh connection, stands before all others. */
-function priorityOf({ outgoing }: Waiter): number {
-  return outgoing === null ? -1 : outgoing.hop.priority;
+function urgencyOf({ outgoing }: Waiter): number {
+  return outgoing === null ? -1 : outgoing.hop.urgency;
 }
 
 /** An opening that nobody waits for any more, with the answer to whoever did. */

@@ -39,7 +39,7 @@ const IDLE_LOOK_MS = 90;
 
 const SWEEP_MS = 60_000;
 
-/** Outcomes and claims of so long share a commit. Messages composed ahead keep the connections busy meanwhile. */
+/** Outcomes and claims of so long share a commit. What was claimed ahead keeps the connections busy meanwhile. */
 const REST_MS = 10;
 
 const { version } = self;
@@ -63,7 +63,7 @@ await seedScheduler(store, scheduler); // before the first claim: it may be conf
 const configured = defaultAccount(smtp);
 await store.accounts.configureDefault(configured, clock.now());
 const measured = createMetrics({ process: "dispatcher", version });
-const counted = dispatcherMetrics(measured, () => store.busyRetries());
+const counted = dispatcherMetrics(measured, store.busy);
 const leaseMs = delivery.leaseSeconds * 1000;
 const presence = await keepPresence({
   processes: store.processes,

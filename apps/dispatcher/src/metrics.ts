@@ -1,4 +1,4 @@
-import type { Claim } from "@async-mail/db/store";
+import type { Busy, Claim } from "@async-mail/db/store";
 import type { Outcome } from "@async-mail/domain/outcome";
 import type { Metrics } from "@async-mail/runtime/metrics";
 import type { AttachmentCount } from "./attachments/gather.ts";
@@ -15,12 +15,8 @@ const ACCOUNT_LABELS = 200;
 const REST = "_others";
 
 /** What sent, failed and waits the api tells: facts of the file are exported once. */
-export function dispatcherMetrics(metrics: Metrics, busyRetries: () => number) {
-  metrics.observedCounter(
-    "busy_retries_total",
-    "Times a transaction of this process waited for another's.",
-    busyRetries,
-  );
+export function dispatcherMetrics(metrics: Metrics, busy: () => Busy) {
+  metrics.showBusy(busy);
   const attempts = metrics.counter("attempts_total", "Attempts by what came of them.", ["account_id", "outcome"]);
   const partly = metrics.counter("partly_refused_total", "Messages sent that some recipients refused.", ["account_id"]);
   const wait = metrics.histogram("accept_to_sent_seconds", "From acceptance to the server's last yes.", WAIT_SECONDS);

@@ -33,7 +33,6 @@ const STEP_ROWS = 200;
 /** Between two steps when there is more to do: the file and this process are free for others meanwhile. */
 const BETWEEN_STEPS_MS = 20;
 const STANDBY_MS = 1000;
-const DAY_MS = 86_400_000;
 
 export function newChores(nowMs: number): Chore[] {
   return [
@@ -44,8 +43,6 @@ export function newChores(nowMs: number): Chore[] {
     { everyMs: 5_000, dueMs: nowMs, step: giveUp },
     { everyMs: 5_000, dueMs: nowMs, step: purge },
     { everyMs: 60_000, dueMs: nowMs, step: trim },
-    // Not at once: at the start there is mail to send, and a service that is restarted daily still gets to it.
-    { everyMs: DAY_MS, dueMs: nowMs + 600_000, step: optimize },
   ];
 }
 
@@ -104,10 +101,5 @@ async function checkpoint({ store }: House): Promise<boolean> {
 
 async function watch({ watchdog }: House): Promise<boolean> {
   await watchdog.look();
-  return false;
-}
-
-async function optimize({ store }: House): Promise<boolean> {
-  await store.housekeeping.optimize();
   return false;
 }

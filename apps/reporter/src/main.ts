@@ -54,7 +54,7 @@ const status = await serveStatus({
 });
 log.started({ version, database: storage.dbPath, number: presence.process() });
 
-const counted = reporterMetrics(measured, () => store.busyRetries());
+const counted = reporterMetrics(measured, store.busy);
 const house: House = {
   store,
   presence,

@@ -1,3 +1,4 @@
+import type { Busy } from "@async-mail/db/store";
 import type { Metrics } from "@async-mail/runtime/metrics";
 
 export type ReporterMetrics = ReturnType<typeof reporterMetrics>;
@@ -7,12 +8,8 @@ const CALL_SECONDS = [0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120];
 const AGE_SECONDS = [0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60, 300, 1800, 7200, 43_200, 172_800];
 
 /** What waits and how old the oldest is, the api tells: facts of the file are exported once. */
-export function reporterMetrics(metrics: Metrics, busyRetries: () => number) {
-  metrics.observedCounter(
-    "busy_retries_total",
-    "Times a transaction of this process waited for another's.",
-    busyRetries,
-  );
+export function reporterMetrics(metrics: Metrics, busy: () => Busy) {
+  metrics.showBusy(busy);
   return {
     posted: metrics.counter("reports_posted_total", "Reports acknowledged by the client."),
     failed: metrics.counter("reports_failed_total", "Reports in calls that the client did not acknowledge."),

@@ -21,10 +21,12 @@ export type Store = {
   housekeeping: HousekeepingStore;
   /** True when another process has committed since the last call. Cheap: reads no table. */
   changed(): boolean;
-  /** How often a transaction had to wait for another's, since the store was opened. */
-  busyRetries(): number;
+  busy(): Busy;
   close(): Promise<void>;
 };
+
+/** What other processes' locks have cost since the store was opened: tries in vain, and the time in which something waited. */
+export type Busy = { retries: number; ms: number };
 
 /** The file is locked by others; nothing was written; worth trying again. */
 export class StorageBusy extends Error {
@@ -198,6 +200,8 @@ export type Claim = ClaimRef & {
   /** Connections reserved for this process and account in the file, after this claim; given back by `giveBackConnections`. */
   reservedConnections: number;
   priority: Priority;
+  /** The priority with which it goes: more than its own where it was due longest and has the place of another. */
+  urgency: number;
   attempts: number;
   /** Sent alone, since it has taken dispatchers down before. */
   solo: boolean;
@@ -419,5 +423,4 @@ export type HousekeepingStore = {
   trim(limit: number, now: Instant): Promise<number>;
   /** Moves the write-ahead log into the file as far as readers allow. */
   checkpoint(): Promise<void>;
-  optimize(): Promise<void>;
 };

@@ -59,8 +59,12 @@ export function createLog({ level, process: kind, destination }: LogOptions) {
         { event: "operated", ...fields },
         fields.account === undefined ? fields.action : `${fields.action}: account ${fields.account}`,
       ),
+    // As with `settled`: what was taken is in the file, what was not is what people look for.
     enqueued: (fields: { queued: number; rejected: number }) =>
-      logger.info({ event: "enqueued", ...fields }, `enqueued ${fields.queued}, rejected ${fields.rejected}`),
+      logger[fields.rejected > 0 ? "info" : "debug"](
+        { event: "enqueued", ...fields },
+        `enqueued ${fields.queued}, rejected ${fields.rejected}`,
+      ),
     claimed: (fields: { count: number }) => logger.debug({ event: "claimed", ...fields }, `claimed ${fields.count}`),
     // One line for each mail that left would be most of the log; what did not leave is what people look for.
     settled: (fields: Settled) =>

@@ -27,6 +27,16 @@ export function createMetrics({ process: kind, version }: { process: string; ver
       });
       observed.inc(0);
     },
+    /** What a process loses to others that write to the same file. */
+    showBusy(busy: () => { retries: number; ms: number }): void {
+      const { observedCounter } = metrics;
+      observedCounter("busy_retries_total", "Times a transaction tried for the lock in vain.", () => busy().retries);
+      observedCounter(
+        "busy_wait_seconds_total",
+        "Time in which a transaction waited for others'.",
+        () => busy().ms / 1000,
+      );
+    },
     gauge<L extends string = never>(name: string, help: string, labels: readonly L[] = []): Gauge<L> {
       return new Gauge({ name: prefixed(name), help, labelNames: labels, registers });
     },

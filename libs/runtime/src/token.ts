@@ -1,4 +1,4 @@
-import { createHash, timingSafeEqual } from "node:crypto";
+import { hash, timingSafeEqual } from "node:crypto";
 
 /** The token a request carries: `X-API-Token`, else `Authorization: Bearer`; null: none. */
 export function presentedToken(header: (name: string) => string | null | undefined): string | null {
@@ -14,5 +14,5 @@ export function sameToken(presented: string | null, wanted: string | null): bool
 }
 
 function digest(token: string): Buffer {
-  return createHash("sha256").update(token).digest();
+  return hash("sha256", token, "buffer");
 }

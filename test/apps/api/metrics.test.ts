@@ -135,7 +135,7 @@ test("beyond 200 accounts the rest shares a label, and sums stay right", async (
     walBytes: 0,
     databaseBytes: 0,
   };
-  const { text } = await createApiMetrics("0", () => 0).scrape({ counts, stall: null });
+  const { text } = await createApiMetrics("0", () => ({ retries: 0, ms: 0 })).scrape({ counts, stall: null });
   const families = familiesOf(text);
   const sent = families.get("asyncmail_sent_total")?.metrics ?? [];
   assert.equal(sent.length, 201);

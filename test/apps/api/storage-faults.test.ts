@@ -65,7 +65,7 @@ test("a bug is a 500 that says nothing; the log has the rest", async () => {
     store,
     clock,
     log,
-    metrics: createApiMetrics("0", store.busyRetries),
+    metrics: createApiMetrics("0", store.busy),
     bodies: createBodies(config.server),
     version: "0",
     apiToken: null,

@@ -52,7 +52,7 @@ export async function startBench(options: BenchOptions = {}) {
   let process = await store.processes.register({ kind: "dispatcher", pid: 1, host: "here", version: "0" }, clock.now());
   const presence = { process: () => process, stands: options.stands ?? (() => true) };
   const measured = createMetrics({ process: "dispatcher", version: "0" });
-  const metrics = dispatcherMetrics(measured, () => store.busyRetries());
+  const metrics = dispatcherMetrics(measured, store.busy);
   const composer = createComposer({ threads: 1, onError: (error) => log.failed(error, { what: "composer" }) });
   const attachments = createAttachments({
     contents: store.queue.contents,

@@ -375,8 +375,8 @@ describe("connections", () => {
       },
     });
     const relay = relayOf();
-    const send = (name: string, priority: number) =>
-      relay.deliver(accountAt(smtp.port), { recipients: [`${name}@example.org`] }, 1, { priority });
+    const send = (name: string, urgency: number) =>
+      relay.deliver(accountAt(smtp.port), { recipients: [`${name}@example.org`] }, 1, { urgency });
     const sending = [send("first", 3)];
     await reached.opened;
     sending.push(send("low", 3), send("a", 2), send("urgent", 0), send("b", 2), send("high", 1));

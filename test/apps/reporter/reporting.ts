@@ -94,7 +94,7 @@ export async function reporting(t: TestContext, options: Options = {}): Promise<
     presence: { process: await registered("reporter"), stands: () => true },
     clock,
     log: createLog({ level: "debug", process: "reporter", destination }),
-    metrics: reporterMetrics(metrics, () => store.busyRetries()),
+    metrics: reporterMetrics(metrics, store.busy),
     random: () => 0,
     batchSize: 1000,
     intervalMs: 300_000,

@@ -12,8 +12,8 @@ export const CLAIMS: Guard[] = [
   {
     guard: "claim fence: an outcome is written under its own claim only",
     file: SETTLE,
-    code: "m.key = ? AND m.claim = ? AND",
-    without: "m.key = ? AND (m.claim = ? OR 1) AND",
+    code: "key = ? AND claim = ? AND",
+    without: "key = ? AND (claim = ? OR 1) AND",
     test: CLAIM_TEST,
     fails: "is fenced by the claim: a lost one writes nothing",
   },
@@ -28,8 +28,8 @@ export const CLAIMS: Guard[] = [
   {
     guard: "claim fence: an outcome is written once",
     file: SETTLE,
-    code: "m.claim = ? AND m.state = 'claimed'",
-    without: "m.claim = ?",
+    code: "claim = ? AND state = 'claimed'",
+    without: "claim = ?",
     test: "test/guards/claims.test.ts",
     fails: "an outcome is written once",
   },

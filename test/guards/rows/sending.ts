@@ -65,8 +65,8 @@ export const SENDS: Guard[] = [
   {
     guard: "the answer to the final dot is waited for much longer",
     file: TRANSACTION,
-    code: "await session.ask(bytes, 1, dataReplyMs)",
-    without: "await session.ask(bytes, 1, replyMs)",
+    code: "session.ask(bytes, 1, dataReplyMs)",
+    without: "session.ask(bytes, 1, replyMs)",
     test: RELAY_TEST,
     fails: "waits for the answer to the final dot much longer than for the others",
   },
@@ -129,10 +129,18 @@ export const SENDS: Guard[] = [
   {
     guard: "order: the more urgent goes first also among those claimed before",
     file: "apps/dispatcher/src/lane.ts",
-    code: "while (place > 0 && priorityOf(waiting[place - 1]!) > priority) place -= 1;",
+    code: "while (place > 0 && urgencyOf(waiting[place - 1]!) > urgency) place -= 1;",
     without: "",
     test: RELAY_TEST,
     fails: "are given to the more urgent first, whoever was there before, and to as urgent ones in turn",
+  },
+  {
+    guard: "order: the one due longest goes with the urgency of the one whose place it has",
+    file: "libs/db/src/sqlite/due-order.ts",
+    code: "urgency: Math.min(next.priority, best[0]?.priority ?? next.priority)",
+    without: "urgency: next.priority",
+    test: "test/libs/db/claim.test.ts",
+    fails: "give the one due longest the urgency of the one whose place it has",
   },
   {
     guard: "a reply of 421 ends the session, whatever it answers",

@@ -156,6 +156,19 @@ describe("turns between accounts", () => {
     assert.equal(both.split("b").length - 1, 10);
   });
 
+  it("give the one due longest the urgency of the one whose place it has", async () => {
+    await anAccount({ id: "a" });
+    const [old] = await enqueue("a", 1, { priority: 3 });
+    await file.clock.advance(10);
+    await enqueue("a", 20, { priority: 1 });
+    const claims = await claim({ slots: 10 });
+    assert.deepEqual(
+      claims.map(({ id, urgency }) => [id === old, urgency]),
+      Array.from({ length: 10 }, (_, i) => [i === 9, 1]),
+    );
+    assert.equal(claims[9]?.priority, 3);
+  });
+
   it("are beyond two for each connection where an account's messages leave fast, and take nothing from others", async () => {
     for (const id of ["a", "b"]) await anAccount({ id, maxConnections: 5 });
     await enqueue("a", 100);

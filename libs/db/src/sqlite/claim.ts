@@ -172,7 +172,7 @@ function fairShare({ held, ahead, capacity }: ClaimRequest, waiting: number): (k
 
 // ---------------------------------------------------------------- marking
 
-function take(tx: Tx, turn: Turn, { key, recipientCount }: Candidate, process: number, solo: boolean): Taken {
+function take(tx: Tx, turn: Turn, { key, urgency, recipientCount }: Candidate, process: number, solo: boolean): Taken {
   const { queue } = turn;
   const faulty = queue.holdFailures > 0 ? 1 : 0;
   const marked = statement<Pick<MessageRow, (typeof CLAIMED)[number]>>(tx.db, MARK);
@@ -194,6 +194,7 @@ function take(tx: Tx, turn: Turn, { key, recipientCount }: Candidate, process: n
     connectionShare: turn.share,
     reservedConnections: 0, // known when the turn ends
     priority: row.priority as Claim["priority"],
+    urgency,
     attempts: row.attempts,
     solo,
     createdMs: row.createdMs,

@@ -24,8 +24,22 @@ const LOG_SHARE = 0.25;
 /** No log is larger; with more than that free there is nothing to look at. */
 const LARGEST_LOG_BYTES = 256 * 1024 * 1024;
 
+const PLENTY_BYTES = 4 * 1024 * 1024 * 1024;
+const MOMENT_MS = 100;
+
 export function createDisk(path: string): Disk {
   const folder = dirname(path);
+
+  let read = { atMs: Number.NEGATIVE_INFINITY, freeBytes: 0, allBytes: 0 };
+
+  /** Asked anew, but where there was plenty a moment ago: nothing fills that so soon. */
+  function room(): { freeBytes: number; allBytes: number } {
+    const nowMs = performance.now();
+    if (read.freeBytes >= PLENTY_BYTES && nowMs - read.atMs < MOMENT_MS) return read;
+    const { bavail, blocks, bsize } = statfsSync(folder);
+    read = { atMs: nowMs, freeBytes: bavail * bsize, allBytes: blocks * bsize };
+    return read;
+  }
 
   function logBytes(): number {
     return statSync(`${path}-wal`, { throwIfNoEntry: false })?.size ?? 0;
@@ -33,9 +47,8 @@ export function createDisk(path: string): Disk {
 
   return {
     mustHold(bytes) {
-      const { bavail, blocks, bsize } = statfsSync(folder);
-      const freeBytes = bavail * bsize;
-      const reserve = Math.min(RESERVE_BYTES, blocks * bsize * RESERVE_SHARE);
+      const { freeBytes, allBytes } = room();
+      const reserve = Math.min(RESERVE_BYTES, allBytes * RESERVE_SHARE);
       // What the log holds may need as much in the file; a larger log has been moved there, see isTight.
       const wanted = COPIES * bytes + reserve + freeBytes * LOG_SHARE;
       if (freeBytes >= wanted) return;
@@ -44,8 +57,7 @@ export function createDisk(path: string): Disk {
       );
     },
     isTight() {
-      const { bavail, bsize } = statfsSync(folder);
-      const freeBytes = bavail * bsize;
+      const { freeBytes } = room();
       return freeBytes < LARGEST_LOG_BYTES / LOG_SHARE && logBytes() > freeBytes * LOG_SHARE;
     },
   };

@@ -7,13 +7,16 @@ import type { Tx } from "./tx.ts";
 
 /** Which of a queue's messages go next: the best priority first and, of every ten, one that is due longest. */
 
-export type Candidate = Pick<MessageRow, "key" | "priority" | "bytes" | "recipientCount" | "expiresMs">;
+export type Candidate = Pick<MessageRow, "key" | "priority" | "bytes" | "recipientCount" | "expiresMs"> & {
+  /** The priority with which it goes: its own, or that of the one whose place it has as the one due longest. */
+  urgency: number;
+};
 
 /** Every tenth message of a queue is the one due longest, so that bulk never starves. */
 const OLDEST_EVERY = 10;
 
 const CANDIDATE =
-  "SELECT key, priority, bytes, recipient_count AS recipientCount, expires_ms AS expiresMs FROM messages";
+  "SELECT key, priority, priority AS urgency, bytes, recipient_count AS recipientCount, expires_ms AS expiresMs FROM messages";
 const BEST = `${CANDIDATE} WHERE state = 'waiting' AND queue = ? AND priority = ? AND due_ms <= ? ORDER BY due_ms LIMIT ? + 0`;
 const OLDEST = `${CANDIDATE} WHERE state = 'waiting' AND queue = ? AND due_ms <= ? ORDER BY due_ms LIMIT ? + 0`;
 const BY_KEY = `${CANDIDATE} WHERE key = ?`;
@@ -39,16 +42,15 @@ export function dueInOrder(tx: Tx, turn: Turn): Candidate[] {
   if (oldestWanted === 0 || best.length < room) return best; // all that is due is taken anyway
   const oldest = longestDue(tx, queue.key, room);
 
-  const order = new Set<Candidate["key"]>();
-  const byKey = new Map([...oldest, ...best].map((candidate) => [candidate.key, candidate]));
+  const order = new Map<Candidate["key"], Candidate>();
   for (let i = 0; order.size < room; i++) {
     const line = (position + i) % OLDEST_EVERY === OLDEST_EVERY - 1 ? oldest : best;
     while (line.length > 0 && order.has(line[0]!.key)) line.shift();
     const next = line.shift();
-    if (next) order.add(next.key);
+    if (next) order.set(next.key, { ...next, urgency: Math.min(next.priority, best[0]?.priority ?? next.priority) });
     else if (line === best) break;
   }
-  return [...order].map((key) => byKey.get(key)!);
+  return [...order.values()];
 }
 
 /** The next message of the queue that may go; ends on the way what is not worth sending or could never be. */

@@ -43,9 +43,6 @@ export function housekeepingStore({ db, writer }: Engine): HousekeepingStore {
     async checkpoint() {
       await writer.read(() => db.pragma("wal_checkpoint(PASSIVE)"));
     },
-    async optimize() {
-      await writer.read(() => db.pragma("optimize"));
-    },
   };
 }
 

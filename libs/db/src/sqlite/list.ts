@@ -13,7 +13,8 @@ const STEP = 5000;
 
 const SCAN =
   "SELECT key, priority, state, due_ms AS dueMs, account_id AS accountId FROM messages " +
-  "WHERE tenant_id = 'default' AND (priority, key) > (?, ?) ORDER BY priority, key LIMIT ?";
+  "WHERE tenant_id = 'default' AND priority = ? AND key > ? ORDER BY key LIMIT ? + 0";
+const LOWEST = 3;
 const loadWhere = (db: Database) =>
   `SELECT ${columnsOf(db, "messages", "m")}, p.payload AS payload, p.recipients AS envelope FROM messages m LEFT JOIN payloads p ON p.message = m.key`;
 const BY_KEY = (db: Database) => `${loadWhere(db)} WHERE m.key = ?`;
@@ -40,7 +41,7 @@ export async function readPage(
   let position = after ?? { priority: -1, key: 0 };
   for (;;) {
     const step = filter.status || filter.activeOnly || filter.accountId !== undefined ? STEP : limit - records.length;
-    const scanned = await read(() => statement<Scanned>(db, SCAN).all(position.priority, position.key, step));
+    const scanned = await read(() => scan(db, position, step));
     const found = scanned.filter((row) => matches(row, filter, now)).slice(0, limit - records.length);
     records.push(...(await read(() => toRecords(db, found, now))));
     if (records.length === limit) {
@@ -51,6 +52,19 @@ export async function readPage(
     position = scanned.at(-1)!;
     await nextTurn(); // a rare filter over a large table is many steps
   }
+}
+
+/**
+ * The next rows in the order of the list. One priority after another: of a comparison of both columns together SQLite
+ * takes only the first to the index, and reads all before the position at each step.
+ */
+function scan(db: Database, { priority, key }: ListPosition, step: number): Scanned[] {
+  const rows: Scanned[] = [];
+  for (let each = Math.max(priority, 0); each <= LOWEST && rows.length < step; each += 1) {
+    const after = each === priority ? key : 0;
+    rows.push(...statement<Scanned>(db, SCAN).all(each, after, step - rows.length));
+  }
+  return rows;
 }
 
 export function readMessage(

@@ -27,7 +27,7 @@ export type OpenOptions = {
   restMs?: number;
 };
 
-/** SQLite itself waits so long for a lock, blocking the event loop; the rest of the waiting is the writer's. */
+/** Until the file is open, SQLite itself waits so long for a lock; after that the waiting is the writer's. */
 const LOCK_MS = 20;
 /** For the first steps on a file that other processes may be making at the same time. */
 const OPEN_TRIES = 600;
@@ -127,7 +127,7 @@ function createStore(
       seen = now;
       return changed;
     },
-    busyRetries: engine.writer.busyRetries,
+    busy: engine.writer.busy,
     steadyOffsetMs: statement<number>(db, OFFSET).pluck().get()!,
     async close() {
       await engine.writer.idle();

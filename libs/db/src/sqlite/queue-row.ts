@@ -16,7 +16,7 @@ type AccountColumns = typeof accounts.$inferSelect;
 const SELECT_QUEUE = (db: Database) => `SELECT ${columnsOf(db, "queues", "q")} FROM queues q WHERE q.key = ?`;
 const SELECT_ACCOUNT = (db: Database) => `SELECT ${columnsOf(db, "accounts", "a")} FROM accounts a WHERE a.queue = ?`;
 const FIND = "SELECT key FROM queues WHERE tenant_id = 'default' AND account_id = ?";
-const UPDATE = (db: Database) => updateOf(db, "queues", "key");
+const UPDATE = (db: Database) => updateOf(db, "queues", "key", ["tenant_id", "account_id"]);
 const INSERT = "INSERT INTO queues (tenant_id, account_id) VALUES ('default', ?)";
 const EARLIEST = "SELECT min(due_ms) FROM messages WHERE state = 'waiting' AND queue = ?";
 const EARLIEST_IMMEDIATE = `${EARLIEST} AND priority = 0`;

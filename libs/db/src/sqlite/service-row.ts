@@ -29,6 +29,8 @@ export function loadService(db: Database): ServiceRow {
   return row;
 }
 
-export function saveService(db: Database, row: ServiceRow): void {
-  if (asRead.get(row) !== JSON.stringify(row)) statement(db, UPDATE).run(row);
+/** Writes it if it changed. What happened at a moment must not be in the future after a boot whose wall clock went back. */
+export function saveService(db: Database, row: ServiceRow, steadyMs: number): void {
+  if (asRead.get(row) === JSON.stringify(row)) return;
+  statement(db, UPDATE).run({ ...row, steadySeenMs: Math.max(row.steadySeenMs, steadyMs) });
 }

@@ -21,8 +21,9 @@ const SOLO_SINCE =
   "SELECT m.queue, q.account_id AS account, m.due_ms AS sinceMs FROM messages m JOIN queues q ON q.key = m.queue WHERE m.state = 'solo' AND m.due_ms <= ? ORDER BY m.due_ms LIMIT ?";
 /** Only the configuration's account can be missing for long: of others the messages end with it. */
 const WITHOUT_ACCOUNT =
-  "SELECT q.account_id AS account, min(m.due_ms) AS sinceMs FROM queues q LEFT JOIN accounts a ON a.queue = q.key JOIN messages m ON m.queue = q.key AND m.state = 'waiting' " +
-  `WHERE a.queue IS NULL AND q.pending > 0 AND q.account_id = '${DEFAULT_ACCOUNT_ID}' GROUP BY q.key HAVING sinceMs <= ?`;
+  "SELECT q.account_id AS account, (SELECT min(due_ms) FROM messages WHERE state = 'waiting' AND queue = q.key) AS sinceMs " +
+  "FROM queues q LEFT JOIN accounts a ON a.queue = q.key " +
+  `WHERE a.queue IS NULL AND q.pending > 0 AND q.account_id = '${DEFAULT_ACCOUNT_ID}' AND sinceMs <= ?`;
 const DISPATCHERS = "SELECT count(*) FROM processes WHERE kind = 'dispatcher'";
 
 type Waiting = { account: string; sinceMs: number };

@@ -35,10 +35,10 @@ export function someColumns(names: readonly string[]): string {
   return names.map((name) => `${snakeCase(name)} AS ${name}`).join(", ");
 }
 
-/** `UPDATE t SET due_ms = @dueMs, … WHERE key = @key` for all columns but the key. */
-export function updateOf(db: Database, table: string, key: string): string {
+/** `UPDATE t SET due_ms = @dueMs, … WHERE key = @key` for all columns but the key and those that never change. */
+export function updateOf(db: Database, table: string, key: string, never: readonly string[] = []): string {
   const set = namesOf(db, table)
-    .filter((name) => name !== key)
+    .filter((name) => name !== key && !never.includes(name))
     .map((name) => `${name} = @${camelCase(name)}`);
   return `UPDATE ${table} SET ${set.join(", ")} WHERE ${key} = @${key}`;
 }

@@ -60,7 +60,7 @@ export function createTx(db: Database): Tx {
         refreshQueue(tx, queue);
         saveQueue(db, queue);
       }
-      if (service) saveService(db, service);
+      if (service) saveService(db, service, tx.now.steadyMs);
     },
   };
   return tx;

@@ -1,6 +1,7 @@
 import { setImmediate as nextTurn, setTimeout as sleep } from "node:timers/promises";
 import type { Instant } from "@async-mail/domain/time";
 import type { Database } from "better-sqlite3";
+import type { Busy } from "../store.ts";
 import { asStorageError, isBusy } from "./errors.ts";
 import { createTx, type Tx } from "./tx.ts";
 
@@ -8,7 +9,7 @@ import { createTx, type Tx } from "./tx.ts";
 const GROUP_MS = 25;
 /** How long a verb waits for the lock of other processes before it throws StorageBusy. */
 const DEADLINE_MS = 10_000;
-/** Between two tries for the lock, besides what SQLite itself waits; the event loop runs meanwhile. */
+/** Between two tries for the lock. SQLite itself does not wait: the event loop runs meanwhile, and mail is sent. */
 const RETRY_MS = 1;
 
 /** For works that take no note of the time. */
@@ -22,7 +23,7 @@ export type Writer = {
   write<T>(now: Instant, work: (tx: Tx) => T): Promise<T>;
   /** Runs a read, again while the file is locked (a crash's recovery, a checkpoint's end). */
   read<T>(work: () => T, waitMs?: number): Promise<T>;
-  busyRetries(): number;
+  busy(): Busy;
   /** Resolves when nothing waits any more. */
   idle(): Promise<void>;
 };
@@ -30,8 +31,8 @@ export type Writer = {
 export type WriterOptions = {
   deadlineMs?: number;
   /**
-   * After a commit at least this long passes before the next (and at least as long as the commit took): what is asked
-   * for meanwhile shares it, and other processes find the lock free. 0: no rest, for who answers a waiting client.
+   * So long passes between a commit and the next: what is asked for meanwhile shares it, and other processes find the
+   * lock free.
    */
   restMs?: number;
   /** Called before each transaction; throws when the file must not be written to. */
@@ -55,18 +56,18 @@ export function createWriter(
   const waiting: Job[] = [];
   let draining: Promise<void> | null = null;
   let retries = 0;
+  let busyMs = 0;
   /** After a group failed: how many of its works are to be tried again, each in a transaction of its own. */
   let alone = 0;
 
   async function drain(): Promise<void> {
     await nextTurn(); // whoever writes in this turn of the event loop shares the commit
     while (waiting.length > 0) {
-      let tookMs: number;
       try {
-        tookMs = await untilUnlocked(waiting[0]!.askedMs, () => {
+        await untilUnlocked(waiting[0]!.askedMs, () => {
           before?.();
           db.exec("BEGIN IMMEDIATE");
-          return commitGroup(); // in the same turn: nothing else may find this transaction open
+          commitGroup(); // in the same turn: nothing else may find this transaction open
         });
       } catch (error) {
         alone = 0;
@@ -74,13 +75,13 @@ export function createWriter(
         continue;
       }
       // Timers, sockets and beats come before the next group.
-      if (restMs > 0) await sleep(restMs > 1 ? Math.max(restMs, tookMs) : restMs);
+      if (restMs > 0) await sleep(restMs);
       else await nextTurn();
     }
   }
 
-  /** In the open transaction: runs as many waiting jobs as fit, commits, and answers them. Returns how long it took, in ms. */
-  function commitGroup(): number {
+  /** In the open transaction: runs as many waiting jobs as fit, commits, and answers them. */
+  function commitGroup(): void {
     const start = performance.now();
     const most = alone > 0 ? 1 : Number.POSITIVE_INFINITY;
     const group: Job[] = [];
@@ -110,14 +111,13 @@ export function createWriter(
         alone = Math.max(0, alone - 1);
         group[0]?.reject(asStorageError(error));
       }
-      return performance.now() - start;
+      return;
     }
     alone = Math.max(0, alone - group.length);
     group.forEach((job, i) => {
       job.resolve(values[i]);
     });
     afterCommit();
-    return performance.now() - start;
   }
 
   function afterCommit(): void {
@@ -140,11 +140,14 @@ export function createWriter(
   }
 
   async function untilUnlocked<T>(askedMs: number, action: () => T): Promise<T> {
-    for (;;) {
+    for (let sinceMs: number | null = null; ; ) {
       try {
-        return action();
+        const done = action();
+        if (sinceMs !== null) busyMs += performance.now() - sinceMs;
+        return done;
       } catch (error) {
         if (!isBusy(error) || isLate(askedMs)) throw error;
+        sinceMs ??= performance.now();
         retries++;
         await sleep(RETRY_MS);
       }
@@ -177,7 +180,7 @@ export function createWriter(
         throw asStorageError(error);
       }
     },
-    busyRetries: () => retries,
+    busy: () => ({ retries, ms: busyMs }),
     async idle() {
       while (draining) await draining;
     },

@@ -1,0 +1,56 @@
+/**
+ * The least that keeping a message can cost: a bare loop of better-sqlite3 that stores rows like ours, with the indexes of
+ * our file, in transactions of so many. Prints how many seconds it took; what the rows hold was worked out before.
+ *
+ *     node bench/rivals/sqlite-loop.ts --messages 50000 --batch 500 --synchronous full
+ */
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import { openStore } from "@async-mail/db/sqlite/open";
+import Database from "better-sqlite3";
+import { temporaryFolder } from "../../test/support/temporary-folder.ts";
+import { mail } from "../support/mail.ts";
+
+const { values: options } = parseArgs({
+  options: {
+    messages: { type: "string", default: "50000" },
+    batch: { type: "string", default: "500" },
+    synchronous: { type: "string", default: "full" },
+  },
+});
+const MESSAGES = Number(options.messages);
+const BATCH = Number(options.batch);
+
+const path = join(temporaryFolder(), "mail.db");
+const boot = { bootId: "bench", monotonicMs: 0, wallMs: Date.now() };
+await (await openStore({ path, synchronous: "full", sandbox: false, boot })).close(); // makes the tables
+const db = new Database(path);
+db.pragma(`synchronous = ${options.synchronous}`);
+db.pragma("wal_autocheckpoint = 10000");
+const now = Date.now();
+const message = db.prepare(
+  "INSERT INTO messages (tenant_id, id, queue, priority, message_id, bytes, content_bytes, recipient_count, created_ms, updated_ms, " +
+    "first_due_ms, state, due_ms, seq) VALUES ('default', ?, 1, 2, ?, ?, 0, 1, ?, ?, ?, 'waiting', ?, ?)",
+);
+const payload = db.prepare("INSERT INTO payloads (message, payload, recipients) VALUES (?, ?, ?)");
+const rows = Array.from({ length: MESSAGES }, (_, i) => {
+  const id = `bare-${i}`;
+  const json = JSON.stringify({ id, ...mail(id) });
+  return {
+    id,
+    json,
+    recipients: JSON.stringify([`${id}@example.org`]),
+    messageId: `<${id}.0123456789abcdef@example.com>`,
+  };
+});
+
+const startedMs = performance.now();
+for (let from = 0; from < MESSAGES; from += BATCH) {
+  db.exec("BEGIN IMMEDIATE");
+  for (const { id, json, recipients, messageId } of rows.slice(from, from + BATCH)) {
+    const { lastInsertRowid } = message.run(id, messageId, json.length, now, now, now, now, from);
+    payload.run(lastInsertRowid, json, recipients);
+  }
+  db.exec("COMMIT");
+}
+console.log(JSON.stringify({ seconds: (performance.now() - startedMs) / 1000 }));
