@@ -27,9 +27,18 @@ export async function accept({ rounds, messages, tell }: Settings): Promise<Part
     await api.stop();
     return rate;
   };
-  const bare = (synchronous: Synced) => async () =>
-    many /
-    (await secondsOf("sqlite-loop.ts", ["--messages", `${many}`, "--batch", `${BATCH}`, "--synchronous", synchronous]));
+  const bare =
+    (synchronous: Synced, batch = BATCH) =>
+    async () =>
+      many /
+      (await secondsOf("sqlite-loop.ts", [
+        "--messages",
+        `${many}`,
+        "--batch",
+        `${batch}`,
+        "--synchronous",
+        synchronous,
+      ]));
   const rates = await inTurn(
     rounds,
     {
@@ -37,6 +46,7 @@ export async function accept({ rounds, messages, tell }: Settings): Promise<Part
       "bare loop, full": bare("full"),
       "single, full": ours("full", 1, SINGLE_CONNECTIONS),
       "bare handler": () => ofHono(messages),
+      "bare loop, 32": bare("full", SINGLE_CONNECTIONS),
       "batches, normal": ours("normal", BATCH, BATCH_CONNECTIONS),
       "bare loop, normal": bare("normal"),
       "single, normal": ours("normal", 1, SINGLE_CONNECTIONS),
@@ -63,6 +73,13 @@ export async function accept({ rounds, messages, tell }: Settings): Promise<Part
       { ...rate("single messages, synced", "single, full"), headline: true },
       ratio("single, full", "bare handler", { atLeast: 0.5 }),
       p99("p99 of a single message's answer", "1 full"),
+      rate("bare better-sqlite3 loop, a sync for each 32, as the connections allow", "bare loop, 32"),
+      {
+        what: "of what that loop and the bare handler could do in turns on one core",
+        values: ratios(rates["single, full"], inTurns(rates["bare handler"], rates["bare loop, 32"])),
+        unit: "",
+        headline: true,
+      },
       rate("bare better-sqlite3 loop, no sync", "bare loop, normal"),
       rate("batches, not synced", "batches, normal"),
       ratio("batches, normal", "bare loop, normal"),
@@ -71,6 +88,11 @@ export async function accept({ rounds, messages, tell }: Settings): Promise<Part
       p99("p99 of a single message's answer, not synced", "1 normal"),
     ],
   };
+}
+
+/** What one thread could do that has to do both for each message. */
+function inTurns(one: Values, other: Values): Values {
+  return one.map((rate, round) => 1 / (1 / rate + 1 / (other[round] ?? Number.NaN)));
 }
 
 async function ofHono(messages: number): Promise<number> {

@@ -60,6 +60,7 @@ async function rateOf(one: Case): Promise<number> {
   await service.deliver(batches("far", count, 500), count);
   await service.stop();
   sink.close();
-  const [firstMs, lastMs] = [takenMs[first] as number, takenMs.at(-1) as number];
-  return ((takenMs.length - 1 - first) * 1000) / (lastMs - firstMs);
+  // From the last of one wave to the last of all: as many periods as there are waves between.
+  const [firstMs, lastMs] = [takenMs[first - 1] as number, takenMs.at(-1) as number];
+  return ((takenMs.length - first) * 1000) / (lastMs - firstMs);
 }

@@ -1,8 +1,8 @@
 import { cpuMicroseconds } from "../support/cpu.ts";
 import type { Figure, Part, Settings } from "../support/figures.ts";
 import { batches } from "../support/mail.ts";
-import { startRedis } from "../support/redis.ts";
-import { secondsOf, startRival } from "../support/rival.ts";
+import { type Redis, startRedis } from "../support/redis.ts";
+import { answerOf, startRival } from "../support/rival.ts";
 import { inTurn, median, ratios, type Values } from "../support/rounds.ts";
 import { startMeasured } from "../support/service.ts";
 import { fastestSink, type Sink } from "../support/sink.ts";
@@ -14,11 +14,12 @@ const CONNECTIONS = "[delivery]\nmax_connections_per_account = 10\n";
 /** From the first POST to the last report acknowledged, against what applications do without such a service. */
 export async function drain({ rounds, messages, tell }: Settings): Promise<Part> {
   const cpu: Record<string, Values> = {};
+  const rivalCpu = { nodemailer: [] as Values, bullmq: [] as Values };
   const redis = await startRedis();
   const contenders: Record<string, () => Promise<number>> = {
     service: () => ofService(messages, cpu),
-    nodemailer: () => ofNodemailer(messages),
-    ...(redis === null ? {} : { bullmq: () => ofBullmq(messages, redis.port) }),
+    nodemailer: () => ofNodemailer(messages, rivalCpu.nodemailer),
+    ...(redis === null ? {} : { bullmq: () => ofBullmq(messages, redis, rivalCpu.bullmq) }),
   };
   const rates = await inTurn(rounds, contenders, tell);
   redis?.close();
@@ -43,6 +44,17 @@ export async function drain({ rounds, messages, tell }: Settings): Promise<Part>
     figures.push({ what: `CPU a message: ${name}`, values, unit: "µs" });
   const sum = Object.values(cpu).reduce((all, values) => all + median(values), 0);
   figures.push({ what: "CPU a message: all together", values: [sum], unit: "µs" });
+  figures.push({
+    what: "CPU a message: the nodemailer pool, without the sink",
+    values: rivalCpu.nodemailer,
+    unit: "µs",
+  });
+  if (bullmq !== undefined)
+    figures.push({
+      what: "CPU a message: BullMQ's producer and worker, and Redis",
+      values: rivalCpu.bullmq,
+      unit: "µs",
+    });
   const { name: sink } = await withSink(async (one) => one);
   return { name: "drain", about: `${messages} messages of 1 KB, one account, 10 connections, to ${sink}`, figures };
 }
@@ -73,22 +85,35 @@ async function ofService(messages: number, cpu: Record<string, Values>): Promise
   });
 }
 
-async function ofNodemailer(messages: number): Promise<number> {
+async function ofNodemailer(messages: number, cpu: Values): Promise<number> {
   return withSink(async ({ port }) => {
     const args = ["--port", `${port}`, "--messages", `${messages}`, "--warm-up", `${WARM_UP}`];
-    return messages / (await secondsOf("nodemailer-pool.ts", args));
+    const { seconds, cpuUs } = await answerOf("nodemailer-pool.ts", args);
+    cpu.push(cpuUs / messages);
+    return messages / seconds;
   });
 }
 
-async function ofBullmq(messages: number, redisPort: number): Promise<number> {
+/** The application's process puts its messages on the queue, while the worker's sends them. */
+async function ofBullmq(messages: number, redis: Redis, cpu: Values): Promise<number> {
   return withSink(async ({ port }) => {
-    const rival = startRival("bullmq-worker.ts", ["--port", `${port}`, "--redis", `${redisPort}`]);
-    await rival.line(); // ready
-    rival.tell(`measure warm-up ${WARM_UP}`);
-    await rival.line();
-    rival.tell(`measure measured ${messages}`);
-    const { seconds } = JSON.parse(await rival.line());
-    rival.end();
+    const worker = startRival("bullmq-worker.ts", ["--port", `${port}`, "--redis", `${redis.port}`]);
+    const producer = startRival("bullmq-producer.ts", ["--redis", `${redis.port}`]);
+    await Promise.all([worker.line(), producer.line()]); // ready
+    const deliver = async (name: string, count: number) => {
+      worker.tell(`expect ${count}`);
+      await worker.line(); // expecting
+      producer.tell(`put ${name} ${count}`);
+      await worker.line(); // done
+    };
+    await deliver("warm-up", WARM_UP);
+    const all = () => [worker.pid, producer.pid, redis.pid].reduce((sum, pid) => sum + cpuMicroseconds(pid), 0);
+    const [startedMs, usBefore] = [performance.now(), all()];
+    await deliver("measured", messages);
+    const seconds = (performance.now() - startedMs) / 1000;
+    cpu.push((all() - usBefore) / messages);
+    worker.end();
+    producer.end();
     return messages / seconds;
   });
 }

@@ -27,14 +27,14 @@ const STAGES: [process: string, stage: string, tells: RegExp][] = [
   [
     "dispatcher",
     "composing",
-    /apps\/dispatcher\/src\/(compose|composer|mime|mime-text)[\w.]*\.ts$|nodemailer\/.*(mime|mail-composer)|piscina/,
+    /apps\/dispatcher\/src\/(compose|composer|mime-text)[\w.]*\.ts$|nodemailer\/.*(mime|mail-composer)|piscina/,
   ],
   ["dispatcher", "claiming", /libs\/db\/src\/sqlite\/(claim|turn|due-order)\.ts$/],
   ["dispatcher", "settling", /libs\/db\/src\/sqlite\/(settle|finish|hold|limits)\.ts$/],
   [
     "dispatcher",
     "sending",
-    /apps\/dispatcher\/src\/(session|transaction|sending|relay|lane|connection|message-body|exchange)\.ts$|nodemailer|node:net$|node:internal\/stream/,
+    /apps\/dispatcher\/src\/(session|transaction|relay|lane|connection|message-body|opening-step)\.ts$|nodemailer|node:net$|node:internal\/stream/,
   ],
   ["dispatcher", "the rest", /./],
   ["reporter", "reporting", /./],

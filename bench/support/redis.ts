@@ -4,7 +4,7 @@ import { eventually } from "../../test/support/eventually.ts";
 import { temporaryFolder } from "../../test/support/temporary-folder.ts";
 import { freePort } from "./sink.ts";
 
-export type Redis = { port: number; close(): void };
+export type Redis = { port: number; pid: number; close(): void };
 
 /** A Redis that keeps what it takes as its manual advises (appendonly, synced every second); null: not installed here. */
 export async function startRedis(): Promise<Redis | null> {
@@ -16,7 +16,7 @@ export async function startRedis(): Promise<Redis | null> {
   const kill = () => void child.kill("SIGKILL");
   process.on("exit", kill);
   await eventually(() => answers(port), 20_000, "Redis");
-  return { port, close: kill };
+  return { port, pid: child.pid ?? 0, close: kill };
 }
 
 function answers(port: number): Promise<boolean> {

@@ -4,6 +4,7 @@ import { createInterface } from "node:readline";
 
 /** A program of bench/rivals, which answers in lines. */
 export type Rival = {
+  pid: number;
   /** The next line that it prints. */
   line(): Promise<string>;
   tell(line: string): void;
@@ -23,6 +24,7 @@ export function startRival(program: string, args: string[] = []): Rival {
   child.on("close", () => running.delete(child));
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
   return {
+    pid: child.pid ?? 0,
     async line() {
       const { value, done } = await lines.next();
       if (done) throw new Error(`bench/rivals/${program} ended without an answer`);
@@ -35,8 +37,13 @@ export function startRival(program: string, args: string[] = []): Rival {
 
 /** Runs it to its end; it prints how many seconds what is to be measured took. */
 export async function secondsOf(program: string, args: string[]): Promise<number> {
+  return (await answerOf(program, args)).seconds;
+}
+
+/** The same, with the CPU that it had meanwhile where it prints that. */
+export async function answerOf(program: string, args: string[]): Promise<{ seconds: number; cpuUs: number }> {
   const rival = startRival(program, args);
-  const { seconds } = JSON.parse(await rival.line());
+  const answer = JSON.parse(await rival.line());
   rival.end();
-  return seconds;
+  return answer;
 }

@@ -12,7 +12,6 @@ export type MeasuredOptions = {
   env?: Record<string, string>;
   /** Where the database is, when it has been filled before. */
   folder?: string;
-  nodeOptions?: string;
 };
 
 /** The service as it runs at an operator's, with a mail server and an application that cost next to nothing. */

@@ -65,7 +65,7 @@ function cutAt(marked: Buffer, marks: string[]): { text: Uint8Array; holes: Hole
     holes.push({ at: length, attachment });
     from = at + mark.length;
   }
-  return { text: holes.length === 0 ? marked : Buffer.concat([...pieces, marked.subarray(from)]), holes };
+  return { text: Buffer.concat([...pieces, marked.subarray(from)]), holes };
 }
 
 /**

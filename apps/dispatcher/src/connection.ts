@@ -4,9 +4,9 @@ import type { Reply } from "@async-mail/domain/outcome";
 import SMTPConnection from "nodemailer/lib/smtp-connection";
 import type { MayCrossInClear } from "./clear-passwords.ts";
 import type { Composed } from "./composed.ts";
-import { exchange } from "./exchange.ts";
 import { timerMs } from "./longest-timer.ts";
 import { CannotOpen, connectFailure, loginFailure } from "./opening-failure.ts";
+import { openingStep } from "./opening-step.ts";
 import { createSession, QUIT_MS, type Session } from "./session.ts";
 import { tlsOptions } from "./tls-options.ts";
 import {
@@ -100,10 +100,8 @@ async function open(
   smtp.on("error", () => {});
   const onAbort = () => cut(smtp);
   signal?.addEventListener("abort", onAbort);
-  let ehloReply: string;
   try {
     await connect(smtp, account, timeoutMs);
-    ehloReply = String(smtp.lastServerResponse);
     await login(smtp, account, options.mayCrossInClear, timeoutMs);
   } catch (error) {
     smtp.close();
@@ -112,8 +110,8 @@ async function open(
   } finally {
     signal?.removeEventListener("abort", onAbort);
   }
-  const session = createSession(socketOf(smtp) as Socket, ehloReply);
-  return connectionOf(session, options.monotonicMs(), { replyMs: timeoutMs, dataReplyMs: options.dataReplyTimeoutMs });
+  const session = createSession(socketOf(smtp) as Socket, offeredBy(smtp));
+  return connectionOf(session, options.monotonicMs, { replyMs: timeoutMs, dataReplyMs: options.dataReplyTimeoutMs });
 }
 
 function cut(smtp: SMTPConnection): void {
@@ -123,6 +121,11 @@ function cut(smtp: SMTPConnection): void {
   socket?.destroy();
 }
 
+/** nodemailer's note of the EHLO that holds, which it shows in no other way: a line for each extension. */
+function offeredBy(smtp: SMTPConnection): string[] {
+  return (smtp as unknown as { _ehloLines?: string[] })._ehloLines ?? [];
+}
+
 function socketOf(smtp: SMTPConnection): Socket | null {
   return smtp._socket || null;
 }
@@ -130,7 +133,7 @@ function socketOf(smtp: SMTPConnection): Socket | null {
 async function connect(smtp: SMTPConnection, account: Account, timeoutMs: number): Promise<void> {
   try {
     // Each part has its own time-out; this one is for a peer that drips.
-    await exchange(smtp, timeoutMs * 3, ({ done }) => smtp.connect(done));
+    await openingStep(smtp, timeoutMs * 3, (done) => smtp.connect(done));
   } catch (error) {
     throw new CannotOpen(connectFailure(error as Error, smtp, account));
   }
@@ -154,7 +157,7 @@ async function login(
   if (!smtp.allowsAuth)
     throw authImpossible(account, "the server offers no AUTH; remove the account's user and password if it needs none");
   try {
-    await exchange(smtp, timeoutMs * 3, ({ done }) => smtp.login({ user, pass: password }, done));
+    await openingStep(smtp, timeoutMs * 3, (done) => smtp.login({ user, pass: password }, done));
   } catch (error) {
     throw new CannotOpen(loginFailure(error as Error, account));
   }
@@ -164,12 +167,12 @@ function authImpossible(account: Account, why: string): CannotOpen {
   return new CannotOpen({ kind: "unreachable", stage: "auth", reason: `${account.host}:${account.port}: ${why}` });
 }
 
-function connectionOf(session: Session, openedMs: number, timeouts: ReplyTimeouts): Connection {
+function connectionOf(session: Session, monotonicMs: () => number, timeouts: ReplyTimeouts): Connection {
   const { closed, alive, quit, cut } = session;
-  let answeredWithinMs = Number.POSITIVE_INFINITY;
+  let answeredWithinMs = Number.POSITIVE_INFINITY; // no final dot was answered yet
   const connection: Connection = {
     used: 0,
-    openedMs,
+    openedMs: monotonicMs(),
     closed,
     alive,
     quit,
@@ -181,13 +184,13 @@ function connectionOf(session: Session, openedMs: number, timeouts: ReplyTimeout
       return beginMessage(session, composed, timeouts.replyMs);
     },
     finish: async (begun, { mayEnd, follow }) => {
-      let endedMs = 0;
+      let endedMs = Number.NEGATIVE_INFINITY;
       const ending = () => {
-        endedMs = performance.now();
+        endedMs = monotonicMs();
         follow();
       };
       const reply = await finishMessage(session, begun, { mayEnd, follow: ending }, timeouts);
-      answeredWithinMs = performance.now() - endedMs;
+      answeredWithinMs = monotonicMs() - endedMs;
       return reply;
     },
     reset: () => reset(session, timeouts.replyMs),

@@ -106,6 +106,7 @@ async function attempt(delivery: Delivery, claim: OwnClaim): Promise<Reply> {
       messageKey,
       urgency,
       stands,
+      expired: () => claim.expiresMs !== null && delivery.clock.now().wallMs >= claim.expiresMs,
       account: accountInUse(claim.account, delivery.defaultAccount),
     };
     return await delivery.relay.send(hop, composed.message);

@@ -1,4 +1,4 @@
-import type { Claim, ClaimAnswer, ClaimRef, Store } from "@async-mail/db/store";
+import { CLAIMS_PER_CONNECTION, type Claim, type ClaimAnswer, type ClaimRef, type Store } from "@async-mail/db/store";
 import type { Outcome } from "@async-mail/domain/outcome";
 import type { Clock } from "@async-mail/runtime/clock";
 import type { Log } from "@async-mail/runtime/log";
@@ -20,7 +20,7 @@ export type Dispatcher = {
   log: Pick<Log, "claimed" | "damaged">;
   metrics: Pick<DispatcherMetrics, "look">;
   flight: Flight;
-  relay: Pick<Relay, "needed">;
+  relay: Pick<Relay, "needed" | "shorten">;
   reservations: Reservations;
   withholding: Withholding;
   verifications: Pick<Verifications, "look">;
@@ -48,6 +48,9 @@ const TROUBLE_MS = 250;
  */
 const EMPTY_MS = 50;
 
+/** An account of which nothing leaves for so long has no pace any more. */
+const STUCK_MS = 1000;
+
 /** Of one claim: others wait for the lock meanwhile. */
 const MOST_AT_ONCE = 250;
 
@@ -66,6 +69,7 @@ async function claimMore(dispatcher: Dispatcher): Promise<{ waitMs: number }> {
   // One after another: each may hand out connections that another is giving back.
   await verifications.look();
   await giveBackConnections(dispatcher);
+  giveBackStuck(dispatcher);
 
   const full = isFull(dispatcher);
   // A look first: claiming is a transaction, even when it finds nothing.
@@ -90,9 +94,35 @@ function isFull(dispatcher: Dispatcher): boolean {
   return slotsOf(dispatcher) <= 0 || flight.solo() || (soloWaiting && flight.size() > 0);
 }
 
-function slotsOf({ flight, capacity }: Dispatcher): number {
-  const ahead = [...flight.ahead().values()].reduce((sum, count) => sum + count, 0);
-  return Math.min(MOST_AT_ONCE, capacity + ahead - flight.size());
+function slotsOf(dispatcher: Dispatcher): number {
+  let ahead = 0;
+  for (const count of aheadOf(dispatcher).values()) ahead += count;
+  return Math.min(MOST_AT_ONCE, dispatcher.capacity + ahead - dispatcher.flight.size());
+}
+
+/**
+ * Beyond the slots, by account: what leaves soon at its pace, or what was claimed at a faster one. An account whose server
+ * has begun to hang must not fill the slots of the others with that.
+ */
+function aheadOf(dispatcher: Dispatcher): Map<number, number> {
+  const ahead = new Map(dispatcher.flight.ahead());
+  for (const [key, count] of beyondSlots(dispatcher)) ahead.set(key, Math.max(count, ahead.get(key) ?? 0));
+  return ahead;
+}
+
+/** Accounts that hold more than two messages for each connection, and those that wait for their files; how many more. */
+function* beyondSlots({ flight, reservations }: Dispatcher): Generator<[key: number, count: number]> {
+  for (const [key, held] of flight.held()) {
+    const slots = CLAIMS_PER_CONNECTION * reservations.share(key) + (flight.fetching().get(key) ?? 0);
+    if (held > slots) yield [key, held - slots];
+  }
+}
+
+/** What was claimed ahead of a server that then began to hang may go another way, be deleted, or wait for its turn. */
+function giveBackStuck(dispatcher: Dispatcher): void {
+  const { flight, relay, reservations } = dispatcher;
+  for (const [key] of beyondSlots(dispatcher))
+    if (flight.quietMs(key) >= STUCK_MS) relay.shorten(key, reservations.share(key));
 }
 
 function stillEmpty({ empty, clock, flight }: Dispatcher): boolean {
@@ -108,7 +138,7 @@ function claim(dispatcher: Dispatcher, process: number): Promise<ClaimAnswer> {
     bytes: Math.max(0, limits.maxBytesInFlight - flight.bytes()),
     held: flight.held(),
     fetching: flight.fetching(),
-    ahead: flight.ahead(),
+    ahead: aheadOf(dispatcher),
     maxConnectionsPerAccount: limits.maxConnectionsPerAccount,
   };
   return store.queue.claimDue(request, clock.now());

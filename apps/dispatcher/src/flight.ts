@@ -12,8 +12,10 @@ export type Flight = {
   held(): ReadonlyMap<number, number>;
   /** Those of them that wait for their attachments, by account key. */
   fetching(): ReadonlyMap<number, number>;
-  /** What may be held beyond the slots, by account key: as many as leave before the next claims are there. */
+  /** What may be held beyond the slots, by account key: as many as leave before the next claims are there, at the pace of just now. */
   ahead(): ReadonlyMap<number, number>;
+  /** For how long no message of the account has left. */
+  quietMs(accountKey: number): number;
   /** How often a place has become free: a message is no more in flight, or waits for its attachments. */
   landings(): number;
   /** How many of these have no outcome in the file: whether they were sent is not for us to say any more. */
@@ -71,6 +73,7 @@ export function createFlight(onLanding: () => void, monotonicMs: () => number): 
     held: () => held,
     fetching: () => fetching,
     ahead: () => paces.leaveWithin(AHEAD_MS),
+    quietMs: paces.quietMs,
     landings: () => landings,
     unsettled: () => unsettled,
     solo: () => solos > 0,

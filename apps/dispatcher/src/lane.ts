@@ -15,6 +15,8 @@ export type Hop = {
   account: Account;
   /** The claim is surely still ours: asked before MAIL FROM and before the final dot. */
   stands(): boolean;
+  /** It is not worth sending any more. */
+  expired(): boolean;
 };
 
 /** A message that is to be handed over. */
@@ -59,6 +61,8 @@ export type Lane = {
   unused(): boolean;
   /** Answers the messages that wait for a connection. */
   turnAway(answer: Reply): void;
+  /** Answers those that wait for a connection behind so many others. */
+  shorten(most: number, answer: Reply): void;
   /** As `turnAway`, also those for which one is being opened; no connection is used again. */
   stop(answer: Reply): void;
   /** Ends all connections at once, and all that waits, whoever it is for. */
@@ -86,11 +90,13 @@ export type LaneOptions = {
 const IDLE_MS = 15_000;
 /** A share larger than needed is kept this long after the last message, since another often follows. */
 const QUIET_MS = 1_000;
+/** So many more urgent ones go before one that was there first. */
+const MOST_PASSED = 9;
 /** After a failed opening, the connections that work carry all for so long. */
 const REOPEN_MS = 30_000;
 
 /** `outgoing` null: only to log in. */
-type Waiter = { answer(seat: Seat): void; outgoing: Outgoing | null };
+type Waiter = { answer(seat: Seat): void; outgoing: Outgoing | null; passed: number };
 type Idle = { connection: Connection; sinceMs: number; timer: NodeJS.Timeout };
 
 export function createLane(options: LaneOptions): Lane {
@@ -138,12 +144,17 @@ export function createLane(options: LaneOptions): Lane {
     waiter.answer({ kind: "seated", connection, begun });
   }
 
-  /** Behind those that are as urgent, before the others: much may have been claimed before it. */
+  /** Behind those that are as urgent, before the others, much of which may have been claimed before it. */
   function standInLine(waiter: Waiter): void {
-    const urgency = urgencyOf(waiter);
     let place = waiting.length;
-    while (place > 0 && urgencyOf(waiting[place - 1]!) > urgency) place -= 1;
+    while (place > 0 && mayPass(waiter, waiting[place - 1]!)) place -= 1;
+    for (const passed of waiting.slice(place)) passed.passed += 1;
     waiting.splice(place, 0, waiter);
+  }
+
+  /** At most nine times: of what waits here the file no longer sees to it that one of ten is the one due longest. */
+  function mayPass(waiter: Waiter, other: Waiter): boolean {
+    return urgencyOf(other) > urgencyOf(waiter) && other.passed < MOST_PASSED;
   }
 
   function follow(connection: Connection, may: (outgoing: Outgoing) => boolean): boolean {
@@ -282,7 +293,7 @@ export function createLane(options: LaneOptions): Lane {
 
   async function loginInTurn(): Promise<Login> {
     const place = await new Promise<Seat>((answer) => {
-      waiting.unshift({ answer, outgoing: null });
+      waiting.unshift({ answer, outgoing: null, passed: 0 });
       serve();
     });
     if (place.kind !== "seated") return place;
@@ -298,7 +309,7 @@ export function createLane(options: LaneOptions): Lane {
     take: (outgoing) =>
       new Promise((answer) => {
         usedMs = options.monotonicMs();
-        standInLine({ answer, outgoing });
+        standInLine({ answer, outgoing, passed: 0 });
         serve();
       }),
     follow,
@@ -312,7 +323,7 @@ export function createLane(options: LaneOptions): Lane {
       await connection.closed;
       seated -= 1;
       return new Promise((answer) => {
-        waiting.unshift({ answer, outgoing });
+        waiting.unshift({ answer, outgoing, passed: MOST_PASSED });
         serve();
       });
     },
@@ -329,6 +340,9 @@ export function createLane(options: LaneOptions): Lane {
     closeOneIdle: () => quitIdle((one) => one === idle[0]),
     unused: () => open() === 0 && seated === 0 && waiting.length === 0,
     turnAway: (answer) => turnAway(answer, ({ outgoing }) => outgoing !== null),
+    shorten: (most, answer) => {
+      for (const { answer: tell } of waiting.splice(most)) tell(answer);
+    },
     stop: (answer) => {
       stopped = true;
       turnAway(answer, () => true);
@@ -353,7 +367,7 @@ export function createLane(options: LaneOptions): Lane {
   return lane;
 }
 
-/** Whoever is to log in, or to get a fresh connection, stands before all others. */
+/** Whoever is only to log in stands before all others. */
 function urgencyOf({ outgoing }: Waiter): number {
   return outgoing === null ? -1 : outgoing.hop.urgency;
 }

@@ -10,6 +10,11 @@ const DOT = 0x2e;
 const CRLF = Buffer.from("\r\n");
 const END = Buffer.from(".\r\n");
 
+/** An attachment's file can no longer be read. */
+export class UnreadableFile extends Error {
+  override name = "UnreadableFile";
+}
+
 type Parts = Composed["parts"];
 export type WirePiece = { bytes: Uint8Array; isLast: boolean };
 
@@ -96,9 +101,17 @@ async function read(content: Uint8Array | OpenFile, at: number, bytes: number): 
   if (content instanceof Uint8Array) return Buffer.from(content.buffer, content.byteOffset + at, bytes);
   const piece = Buffer.allocUnsafe(bytes);
   for (let filled = 0; filled < bytes; ) {
-    const { bytesRead } = await content.handle.read(piece, filled, bytes - filled, content.offset + at + filled);
-    if (bytesRead === 0) throw new Error("an attachment's file has become shorter");
+    const bytesRead = await readSome(content, piece, filled, at + filled);
+    if (bytesRead === 0) throw new UnreadableFile("an attachment's file has become shorter");
     filled += bytesRead;
   }
   return piece;
+}
+
+async function readSome({ handle, offset }: OpenFile, into: Buffer, filled: number, at: number): Promise<number> {
+  try {
+    return (await handle.read(into, filled, into.length - filled, offset + at)).bytesRead;
+  } catch (error) {
+    throw new UnreadableFile((error as Error).message, { cause: error });
+  }
 }

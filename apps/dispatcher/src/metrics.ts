@@ -23,7 +23,11 @@ export function dispatcherMetrics(metrics: Metrics, busy: () => Busy) {
   const session = metrics.histogram("smtp_session_seconds", "Dialogue about one message, from MAIL.", SEND_SECONDS);
   const attachments = metrics.counter("attachments_total", "Attachments by source.", ["source", "outcome"]);
   const gathering = metrics.histogram("attachments_seconds", "From a message's claim to all its files.", FETCH_SECONDS);
-  const composing = metrics.histogram("compose_seconds", "From the queue of the threads to MIME.", COMPOSE_SECONDS);
+  const composing = metrics.histogram(
+    "compose_seconds",
+    "From the text to MIME, at once or by a thread.",
+    COMPOSE_SECONDS,
+  );
   const queued = metrics.gauge("compose_queue", "Messages waiting for a thread of the pool.");
   const accountLabel = boundedLabels(ACCOUNT_LABELS);
 

@@ -1,8 +1,8 @@
 import type { Account } from "@async-mail/domain/account";
 import type { Reply, SmtpStage } from "@async-mail/domain/outcome";
 import type SMTPConnection from "nodemailer/lib/smtp-connection";
-import type { SmtpError } from "./exchange.ts";
 import { oneLine } from "./one-line.ts";
+import type { SmtpError } from "./opening-step.ts";
 
 /** Why no message could be begun: the account's fault, whatever it is. */
 export type OpeningFailure = Extract<Reply, { kind: "unreachable" | "refused" }>;

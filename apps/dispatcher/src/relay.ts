@@ -14,6 +14,8 @@ export type Relay = {
   needed(accountKey: number, share: number, inFlight: boolean): number;
   /** Accounts of which messages wait for a connection. */
   waiting(): { accountKey: number; account: Account }[];
+  /** Gives back what waits for a connection of the account, but for so many. */
+  shorten(accountKey: number, most: number): void;
   /** Until the next call, messages of these accounts are given back instead of begun. */
   withhold(which: "all" | ReadonlySet<number>): void;
   /** The process lost its number: nothing that is open is reserved any more, nothing that waits is ours. */
@@ -43,6 +45,8 @@ export type RelayOptions = {
 const STOPPING = givenBack("the dispatcher is stopping");
 const NOT_STANDING = givenBack("this dispatcher may no longer stand");
 const ENDED_WHILE_IDLE = givenBack("the server had ended the connection", true);
+const EXPIRED = givenBack("it expired while it waited for a connection");
+const NOT_SOON = givenBack("its server takes no messages any more, and it waited behind others");
 const MOST_UNLUCKY = 10_000;
 const WITHHELD = givenBack("nothing may leave: the service is suspended, or the account held");
 
@@ -97,10 +101,15 @@ export function createRelay(options: RelayOptions): Relay {
   }
 
   /** Why a message is not to be begun; null: it is. */
-  function refusal({ accountKey, stands }: Hop): Reply | null {
+  function refusal({ accountKey, stands, expired }: Hop): Reply | null {
     if (stopping) return STOPPING;
     if (!stands()) return NOT_STANDING;
-    return withheld === "all" || withheld.has(accountKey) ? WITHHELD : null;
+    if (expired()) return EXPIRED;
+    return isWithheld(accountKey) ? WITHHELD : null;
+  }
+
+  function isWithheld(accountKey: number): boolean {
+    return withheld === "all" || withheld.has(accountKey);
   }
 
   async function send(hop: Hop, composed: Composed): Promise<Reply> {
@@ -113,7 +122,9 @@ export function createRelay(options: RelayOptions): Relay {
     const startedMs = options.monotonicMs();
     const { connection, begun } = seat;
     const reply =
-      begun === null ? await sendOver(lane, connection, outgoing) : await sendOn(lane, connection, outgoing, begun);
+      begun === null
+        ? await sendOver(lane, connection, outgoing)
+        : await sendFollower(lane, connection, outgoing, begun);
     options.onSession?.((options.monotonicMs() - startedMs) / 1000);
     return reply;
   }
@@ -130,18 +141,30 @@ export function createRelay(options: RelayOptions): Relay {
       const fresh = await lane.replace(connection, outgoing);
       return fresh.kind === "seated" ? sendOver(lane, fresh.connection, outgoing) : fresh;
     }
-    return sendOn(lane, connection, outgoing, connection.begin(composed));
+    return sendOn(lane, connection, outgoing, connection.begin(composed), hop.stands);
+  }
+
+  /** One that was begun with another's end, whose answer may have been long in coming: it may be withheld meanwhile. */
+  function sendFollower(lane: Lane, connection: Connection, outgoing: Outgoing, begun: Begun): Promise<Reply> {
+    const { accountKey, stands } = outgoing.hop;
+    return sendOn(lane, connection, outgoing, begun, () => stands() && !isWithheld(accountKey));
   }
 
   /** The rest of a message that was begun, and with its last bytes the beginning of the next. */
-  async function sendOn(lane: Lane, connection: Connection, { hop }: Outgoing, begun: Begun): Promise<Reply> {
+  async function sendOn(
+    lane: Lane,
+    connection: Connection,
+    { hop }: Outgoing,
+    begun: Begun,
+    mayEnd: () => boolean,
+  ): Promise<Reply> {
     const reused = connection.used > 1;
     let followed = false;
     const mayFollow = (next: Outgoing) => refusal(next.hop) === null && !unlucky.has(next.hop.messageKey);
     const follow = () => {
       followed = lane.follow(connection, mayFollow);
     };
-    const reply = await connection.finish(begun, { mayEnd: hop.stands, follow });
+    const reply = await connection.finish(begun, { mayEnd, follow });
     if (followed) lane.passedOn();
     else void leave(lane, connection, reply);
     if (reused && wentStale(reply)) return againOverFresh(lane, hop);
@@ -173,6 +196,7 @@ export function createRelay(options: RelayOptions): Relay {
         if (lane.waiting() > 0) found.push({ accountKey, account: lane.account() });
       return found;
     },
+    shorten: (accountKey, most) => lanes.get(accountKey)?.shorten(most, NOT_SOON),
     withhold: (which) => {
       withheld = which;
       for (const [accountKey, lane] of lanes) if (which === "all" || which.has(accountKey)) lane.turnAway(WITHHELD);

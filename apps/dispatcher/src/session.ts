@@ -11,6 +11,8 @@ export type Session = {
   /** As EHLO offered them: the keyword in capitals, and what stood behind it. */
   extensions: ReadonlyMap<string, string>;
   alive(): boolean;
+  /** Throws SessionEnded where it is not alive any more. */
+  check(): void;
   /**
    * Writes, and resolves with as many replies, or fewer where one is 421, after which none follows. Each reply may take
    * so long after the one before it, or after those to what was asked before; `heard` is told of each. Throws
@@ -67,8 +69,8 @@ type Waiting = {
 };
 type Draining = { resolve(): void; reject(error: SessionEnded): void };
 
-/** Takes the socket over from whoever opened it, and read the reply to EHLO from it. */
-export function createSession(socket: Socket, ehloReply: string): Session {
+/** Takes the socket over from whoever opened it. `offered`: the lines of EHLO's reply after the first, without the code. */
+export function createSession(socket: Socket, offered: readonly string[]): Session {
   /** In the order in which they asked. */
   const waiting: Waiting[] = [];
   let draining: Draining | null = null;
@@ -167,8 +169,11 @@ export function createSession(socket: Socket, ehloReply: string): Session {
   socket.on("drain", onDrain);
 
   return {
-    extensions: extensionsOf(ehloReply),
+    extensions: extensionsOf(offered),
     closed,
+    check: () => {
+      if (end !== null) throw end;
+    },
     alive: () => end === null && !quitting && !socket.destroyed,
     ask(bytes, replies, eachMs, heard) {
       return new Promise((resolve, reject) => {
@@ -241,15 +246,11 @@ function createDeadline(missed: () => void) {
   };
 }
 
-/** RFC 5321 §4.1.1.1: a line for each, after the first. */
-function extensionsOf(ehloReply: string): Map<string, string> {
-  const lines = ehloReply.split("\n").slice(1);
+/** RFC 5321 §4.1.1.1: a keyword, and what belongs to it. */
+function extensionsOf(offered: readonly string[]): Map<string, string> {
   return new Map(
-    lines.map((line) => {
-      const [keyword = "", ...parameters] = line
-        .replace(/^\d+[ -]/, "")
-        .trim()
-        .split(" ");
+    offered.map((line) => {
+      const [keyword = "", ...parameters] = line.split(" ");
       return [keyword.toUpperCase(), parameters.join(" ")];
     }),
   );

@@ -1,6 +1,6 @@
 import type { Recipient, Reply, SmtpStage } from "@async-mail/domain/outcome";
 import type { Composed } from "./composed.ts";
-import { wirePieces } from "./message-body.ts";
+import { UnreadableFile, wirePieces } from "./message-body.ts";
 import { oneLine } from "./one-line.ts";
 import { type Session, SessionEnded, type SmtpReply } from "./session.ts";
 
@@ -71,7 +71,7 @@ export function notToBeAsked({ extensions }: Session, composed: Composed): Reply
   // RFC 6531 §3.2: not to be asked of a server that did not offer it.
   if (smtpUtf8 !== null && !extensions.has("SMTPUTF8"))
     return uncomposed(`the server takes no address with letters outside ASCII before the @ (SMTPUTF8): ${smtpUtf8}`);
-  const most = Number(extensions.get("SIZE") || 0);
+  const most = Number.parseInt(extensions.get("SIZE") ?? "", 10) || 0; // without a number: no fixed limit (RFC 1870 §4)
   if (most === 0 || size <= most) return null;
   const response = `552 5.3.4 Message size larger than allowed ${most}, the message has ${size} bytes`;
   return { kind: "refused", stage: "mail", code: 552, response, recipients: asTheyWere(composed) };
@@ -170,6 +170,7 @@ async function content(
       continue;
     }
     if (!mayEnd()) throw new SessionEnded(NO_LONGER_STANDS, "cut");
+    session.check(); // of a session that has ended meanwhile nothing leaves any more
     progress.ended = true;
     const answered = session.together(() => {
       const asked = session.ask(bytes, 1, dataReplyMs);
@@ -199,7 +200,10 @@ function brokenOff(error: unknown, composed: Composed, progress: Progress): Repl
   const ended = error instanceof SessionEnded ? error : null;
   const reason = oneLine((error as Error).message);
   if (progress.ended) return { kind: "ambiguous", reason };
-  if (ended === null) return { kind: "broken", stage: "data", reason: oneLine(`Attachment fetch failed: ${reason}`) };
+  if (ended === null) {
+    const text = error instanceof UnreadableFile ? `Attachment fetch failed: ${reason}` : `internal error: ${reason}`;
+    return { kind: "broken", stage: "data", reason: oneLine(text) };
+  }
   if (ended.why === "cut") return { kind: "given_back", reason, mailFromSent: true };
   if (progress.begun && ended.unasked !== null) return answeredEarly(ended.unasked, composed, progress);
   return { kind: "broken", stage: stageOf(composed, progress), reason };

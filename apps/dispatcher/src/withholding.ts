@@ -41,7 +41,8 @@ export function createWithholding({ store, relay, clock }: Options): Withholding
   async function isHeld(id: string): Promise<boolean> {
     const now = clock.now();
     const record = await store.accounts.get(id, now);
-    return record?.state === "held" && (record.untilMs === null || record.untilMs > now.wallMs);
+    if (record === null) return true; // deleted: what was not begun ends with it
+    return record.state === "held" && (record.untilMs === null || record.untilMs > now.wallMs);
   }
 
   return {

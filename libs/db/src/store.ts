@@ -156,6 +156,9 @@ export type Settled = {
   released: boolean;
 };
 
+/** One is sent, one composed ahead, so that a connection never waits; more only where they leave fast. */
+export const CLAIMS_PER_CONNECTION = 2;
+
 export type ClaimRequest = {
   process: number;
   /** Free slots of this dispatcher. */
@@ -168,7 +171,7 @@ export type ClaimRequest = {
   held: ReadonlyMap<number, number>;
   /** How many of these wait for their attachments, and need no connection yet; absent: none. */
   fetching?: ReadonlyMap<number, number>;
-  /** Messages it may hold beyond its slots, by account key, where they leave so fast; absent: none. */
+  /** Messages it may hold beyond its slots, by account key, where they leave so fast, or holds so already; absent: none. */
   ahead?: ReadonlyMap<number, number>;
   /** The configured `max_connections_per_account`. */
   maxConnectionsPerAccount: number;

@@ -33,7 +33,7 @@ export function createMetrics({ process: kind, version }: { process: string; ver
       observedCounter("busy_retries_total", "Times a transaction tried for the lock in vain.", () => busy().retries);
       observedCounter(
         "busy_wait_seconds_total",
-        "Time in which a transaction waited for others'.",
+        "Time that transactions waited for others', each by itself.",
         () => busy().ms / 1000,
       );
     },

@@ -333,6 +333,28 @@ describe("a dispatcher", () => {
     }
   });
 
+  it("leaves slots to others though one account holds more than there are: it was fast, and its server hangs", async () => {
+    const answer = gate();
+    const bench = await start({ capacity: 10, smtp: { script: { onData: async () => void (await answer.opened) } } });
+    const other = await startSmtpServer();
+    await bench.account({ id: "fast", port: bench.smtp.port, maxConnections: 2 });
+    await bench.account({ id: "other", port: other.port });
+    // At a pace that it does not have any more, since nothing leaves.
+    const { flight } = bench.dispatcher;
+    bench.dispatcher.flight = { ...flight, ahead: () => new Map([1, 2, 3].map((key) => [key, 50])) };
+    for (let n = 0; n < 60; n++) await bench.enqueue({ accountId: "fast" });
+    await bench.pass();
+    assert.equal(flight.size(), 54);
+    bench.dispatcher.flight = flight;
+    await bench.enqueue({ accountId: "other" });
+    await bench.pass();
+    await other.received(1);
+    await eventually(() => flight.size() === 54, 5000, "the end of that, and none more of the other");
+    answer.open();
+    await bench.landed();
+    await other.close();
+  });
+
   it("sends nothing while the service is suspended", async () => {
     const bench = await start();
     await bench.enqueue();

@@ -46,7 +46,7 @@ describe("a message body", () => {
     const ends: boolean[] = [];
     await assert.rejects(async () => {
       for await (const { isLast } of wirePieces(parts)) ends.push(isLast);
-    }, /^Error: an attachment's file has become shorter$/);
+    }, /^UnreadableFile: an attachment's file has become shorter$/);
     assert.ok(!ends.includes(true));
     await handle.close();
   });

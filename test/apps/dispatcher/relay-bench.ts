@@ -49,7 +49,7 @@ export function testRelay(
       if (!keys.has(account.id)) keys.set(account.id, keys.size + 1);
       const accountKey = keys.get(account.id) as number;
       shares.set(accountKey, share);
-      const usual = { accountKey, messageKey: nextKey(), urgency: 2, account, stands };
+      const usual = { accountKey, messageKey: nextKey(), urgency: 2, account, stands, expired: () => false };
       return relay.send({ ...usual, ...hop }, aComposed(composed));
     },
   };

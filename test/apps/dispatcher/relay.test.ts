@@ -71,6 +71,32 @@ describe("a message handed over", () => {
     );
   });
 
+  it("is offered what EHLO offered in clear, where encryption is a bonus and STARTTLS was refused", async () => {
+    const scripted = await startScriptedServer(
+      agreeing({ EHLO: "250-test\r\n250-SMTPUTF8\r\n250 STARTTLS", STARTTLS: "454 4.7.0 TLS not available" }),
+    );
+    closing.push(scripted.close);
+    const account = accountAt(scripted.port, { security: "opportunistic" });
+    assert.equal((await relayOf().deliver(account, { smtpUtf8: "jörg@example.org" })).kind, "accepted");
+    assert.ok(scripted.lines.includes("MAIL FROM:<sender@example.com> SMTPUTF8"));
+  });
+
+  it("is asked of a server whose SIZE says no number: it has no fixed limit", async () => {
+    for (const size of ["SIZE", "SIZE 0", "SIZE unlimited", "SIZE 52428800 octets"]) {
+      const scripted = await startScriptedServer(agreeing({ EHLO: `250-test\r\n250 ${size}` }));
+      closing.push(scripted.close);
+      assert.equal((await relayOf().deliver(accountAt(scripted.port))).kind, "accepted", size);
+    }
+  });
+
+  it("is not sent when it expired while it waited", async () => {
+    const scripted = await startScriptedServer(agreeing({}));
+    closing.push(scripted.close);
+    const reply = await relayOf().deliver(accountAt(scripted.port), {}, 5, { expired: () => true });
+    assert.ok(reply.kind === "given_back" && !reply.mailFromSent);
+    assert.ok(!scripted.lines.some((line) => line.startsWith("MAIL")));
+  });
+
   it("with such an address is an error at a server without SMTPUTF8, which is not even asked", async () => {
     const plain = await startScriptedServer(agreeing({}));
     closing.push(plain.close);
@@ -256,6 +282,14 @@ describe("a connection that breaks", () => {
     assert.equal(smtp.connections.total, 2);
   });
 
+  it("before the message, though it was asked for, is surely not sent", async () => {
+    const scripted = await startScriptedServer(agreeing({ DATA: "354 Go on\r\n421 4.4.2 Bye" }));
+    closing.push(scripted.close);
+    const reply = await relayOf().deliver(accountAt(scripted.port));
+    assert.ok(reply.kind === "refused" || reply.kind === "broken", JSON.stringify(reply));
+    assert.ok("stage" in reply && reply.stage === "data");
+  });
+
   it("out of step is not trusted: an answer before the end of the message", async () => {
     const scripted = await startScriptedServer(agreeing({ DATA: "354 Go on\r\n250 2.0.0 Taken" }));
     closing.push(scripted.close);
@@ -386,6 +420,52 @@ describe("connections", () => {
       smtp.messages.map(({ to }) => to[0]?.split("@")[0]),
       ["first", "urgent", "high", "a", "b", "low"],
     );
+  });
+
+  it("are given to the less urgent too: at most nine pass one that waits", async () => {
+    const [reached, answer] = [gate(), gate()];
+    const smtp = await server({
+      script: {
+        onData: async () => {
+          reached.open();
+          await answer.opened;
+          return undefined;
+        },
+      },
+    });
+    const relay = relayOf();
+    const send = (name: string, urgency: number) =>
+      relay.deliver(accountAt(smtp.port), { recipients: [`${name}@example.org`] }, 1, { urgency });
+    const sending = [send("first", 0)];
+    await reached.opened;
+    sending.push(send("low", 3), ...Array.from({ length: 20 }, (_, i) => send(`urgent-${i}`, 0)));
+    answer.open();
+    await Promise.all(sending);
+    assert.equal(
+      smtp.messages.findIndex(({ to }) => to[0] === "low@example.org"),
+      10,
+    );
+  });
+
+  it("that are all stuck give back what waits behind them, but for so many", async () => {
+    const [reached, answer] = [gate(), gate()];
+    const smtp = await server({
+      script: {
+        onData: async () => {
+          reached.open();
+          await answer.opened;
+          return undefined;
+        },
+      },
+    });
+    const relay = relayOf();
+    const sending = Array.from({ length: 6 }, () => relay.deliver(accountAt(smtp.port), {}, 1));
+    await reached.opened;
+    relay.shorten(1, 2);
+    const back = await Promise.all(sending.slice(3));
+    assert.ok(back.every((reply) => reply.kind === "given_back" && !reply.mailFromSent));
+    answer.open();
+    for (const reply of await Promise.all(sending.slice(0, 3))) assert.equal(reply.kind, "accepted");
   });
 
   it("end with QUIT when idle, before the server does it", async () => {
@@ -599,6 +679,26 @@ describe("a message that follows another over one connection", () => {
     assert.deepEqual(kinds([first!, third!]), ["accepted", "accepted"]);
     assert.ok(second?.kind === "given_back" && !second.mailFromSent);
     assert.ok(!chunks.join("").includes("1@example.org"));
+  });
+
+  it("is cut before its end when the account was held, or the service suspended, after it was begun", async () => {
+    for (const withheld of ["all", new Set([1])] as const) {
+      let relay: TestRelay | null = null;
+      let dots = 0;
+      const scripted = await startScriptedServer((line, connection) => {
+        // The second message is begun by now: its MAIL came with the first one's dot.
+        if (line === "." && ++dots === 2) relay?.withhold(withheld);
+        return agreeing({ EHLO })(line, connection);
+      });
+      closing.push(scripted.close);
+      relay = relayOf();
+      const account = accountAt(scripted.port);
+      await relay.deliver(account, {}, 1);
+      const [first, second] = await Promise.all([1, 2].map(() => (relay as TestRelay).deliver(account, {}, 1)));
+      assert.equal(first?.kind, "accepted");
+      assert.ok(second?.kind === "given_back" && second.mailFromSent, JSON.stringify(second));
+      assert.equal(dots, 2, "its own dot never came");
+    }
   });
 
   it("does not wait for a server that takes its time", async () => {

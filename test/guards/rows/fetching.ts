@@ -256,7 +256,7 @@ export async function* once(source: Bytes, name: string): AsyncGenerator<Uint8Ar
   {
     guard: "body: a file that became shorter ends the message unsent",
     file: "apps/dispatcher/src/message-body.ts",
-    code: 'if (bytesRead === 0) throw new Error("an attachment\'s file has become shorter");',
+    code: 'if (bytesRead === 0) throw new UnreadableFile("an attachment\'s file has become shorter");',
     without: "if (bytesRead === 0) break;",
     test: "test/apps/dispatcher/message-body.test.ts",
     fails: "fails when a file has become shorter, and never ends then",

@@ -1,5 +1,6 @@
 import type { Account } from "@async-mail/domain/account";
 import type { Database } from "better-sqlite3";
+import { CLAIMS_PER_CONNECTION } from "../store.ts";
 import { blockedBy } from "./limits.ts";
 import type { accounts, queues } from "./schema.ts";
 import { gapOf } from "./slowing.ts";
@@ -21,9 +22,7 @@ const INSERT = "INSERT INTO queues (tenant_id, account_id) VALUES ('default', ?)
 const EARLIEST = "SELECT min(due_ms) FROM messages WHERE state = 'waiting' AND queue = ?";
 const EARLIEST_IMMEDIATE = `${EARLIEST} AND priority = 0`;
 
-/** Claims of a queue for each of its connections: one is sent, one composed ahead, so that a connection never waits. */
-export const AHEAD = 2;
-/** The same over all dispatchers at most, where messages leave faster than claims are made. */
+/** Claims of a queue for each of its connections over all dispatchers at most, where messages leave faster than claims are made. */
 const MOST_AHEAD = 100;
 /** Claims of a queue beyond those: of messages whose attachments are on their way, which use no connection. */
 const FETCHING = 100;
@@ -126,7 +125,9 @@ function opensAt(tx: Tx, queue: Queue): number | null {
 
 /** Claims that may still be made of the queue, over all dispatchers. */
 export function placesOf({ capacity, inFlight }: Queue): number {
-  return capacity === null ? Number.POSITIVE_INFINITY : (capacity / AHEAD) * MOST_AHEAD + FETCHING - inFlight;
+  return capacity === null
+    ? Number.POSITIVE_INFINITY
+    : (capacity / CLAIMS_PER_CONNECTION) * MOST_AHEAD + FETCHING - inFlight;
 }
 
 function earliestDue(tx: Tx, queue: Queue, sql: string): number | null {

@@ -1,6 +1,7 @@
 import { type Pace, paceAt, paceEndsMs, slower } from "@async-mail/domain/pace";
+import { CLAIMS_PER_CONNECTION } from "../store.ts";
 import { sentSince } from "./limits.ts";
-import { AHEAD, type Queue } from "./queue-row.ts";
+import type { Queue } from "./queue-row.ts";
 import type { Tx } from "./tx.ts";
 
 /** An account that its server found too fast: the pace stands in its row, and grows back with time alone. */
@@ -48,7 +49,7 @@ export function forgetPace(queue: Queue): void {
 
 /** As of its last claim; the configured number for accounts without their own is not in the file. */
 function connectionsNow({ capacity }: Queue): number {
-  return Math.ceil((capacity ?? AHEAD) / AHEAD);
+  return Math.ceil((capacity ?? CLAIMS_PER_CONNECTION) / CLAIMS_PER_CONNECTION);
 }
 
 function written(queue: Queue): Pace | null {

@@ -1,8 +1,8 @@
 import type { Database } from "better-sqlite3";
-import type { Claim, ClaimRequest } from "../store.ts";
+import { CLAIMS_PER_CONNECTION, type Claim, type ClaimRequest } from "../store.ts";
 import { type Candidate, longestDue, overLimit } from "./due-order.ts";
 import { blockedBy, roomFor } from "./limits.ts";
-import { AHEAD, isHeld, placesOf, type Queue } from "./queue-row.ts";
+import { isHeld, placesOf, type Queue } from "./queue-row.ts";
 import { gapOf, paceOf } from "./slowing.ts";
 import { statement } from "./statement.ts";
 import type { Tx } from "./tx.ts";
@@ -45,7 +45,7 @@ export function beginTurn(tx: Tx, queue: Queue, request: ClaimRequest): Turn {
     return turn;
   }
   const most = connectionsOf(queue, request.maxConnectionsPerAccount, tx.now.steadyMs);
-  queue.capacity = most * AHEAD;
+  queue.capacity = most * CLAIMS_PER_CONNECTION;
   turn.share = connectionShare(tx, queue.key, request.process, most);
   turn.recipients = limits.recipients;
   turn.room = Math.min(
@@ -68,7 +68,7 @@ function placesLeft({ queue, share }: Turn, { held, fetching, ahead, capacity }:
   const all = held.get(queue.key) ?? 0;
   const waiting = fetching?.get(queue.key) ?? 0;
   const beyond = share > 0 ? (ahead?.get(queue.key) ?? 0) : 0;
-  return share * AHEAD + beyond - all + Math.min(waiting, Math.floor(capacity / 2));
+  return share * CLAIMS_PER_CONNECTION + beyond - all + Math.min(waiting, Math.floor(capacity / 2));
 }
 
 /** Connections an account may have open now, over all dispatchers. */

@@ -140,14 +140,14 @@ export function createWriter(
   }
 
   async function untilUnlocked<T>(askedMs: number, action: () => T): Promise<T> {
-    for (let sinceMs: number | null = null; ; ) {
+    for (let waitsSinceMs: number | null = null; ; ) {
+      const nowMs = performance.now();
+      if (waitsSinceMs !== null) busyMs += nowMs - waitsSinceMs;
       try {
-        const done = action();
-        if (sinceMs !== null) busyMs += performance.now() - sinceMs;
-        return done;
+        return action();
       } catch (error) {
         if (!isBusy(error) || isLate(askedMs)) throw error;
-        sinceMs ??= performance.now();
+        waitsSinceMs = nowMs;
         retries++;
         await sleep(RETRY_MS);
       }
