@@ -3,6 +3,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import test from "node:test";
 import { configTable } from "@async-mail/runtime/config-text";
+import { readResults, tables, withSpeedTable } from "../bench/support/results.ts";
 import { withConfigTable } from "../scripts/readme-table.ts";
 import { ROOT } from "./support/processes.ts";
 
@@ -11,6 +12,12 @@ const documents = { "README.md": readme, "CONTRIBUTING.md": readFileSync(join(RO
 
 test("the table of settings in the README is that of the code", () => {
   assert.equal(readme, withConfigTable(readme, configTable()), "run: npm run docs");
+});
+
+test("the figures of speed in the README and bench/RESULTS.md are those of bench/results.json", () => {
+  const results = readResults();
+  assert.equal(readme, withSpeedTable(readme, results), "run: npm run bench -- --write");
+  assert.equal(readFileSync(join(ROOT, "bench/RESULTS.md"), "utf8"), tables(results));
 });
 
 test("every script that the documents name exists", () => {

@@ -303,6 +303,7 @@ export function createLane(options: LaneOptions): Lane {
 
   const lane: Lane = {
     update: (now) => {
+      if (now === account) return; // those of one claim share it
       account = now;
       settings = settingsOf(now);
     },
