@@ -8,22 +8,14 @@
 import { createInterface } from "node:readline";
 import { parseArgs } from "node:util";
 import { Worker } from "bullmq";
-import { createTransport } from "nodemailer";
 import type { Mail } from "../support/mail.ts";
+import { pooledTransport } from "./pooled-transport.ts";
 
 const { values: options } = parseArgs({
   options: { port: { type: "string" }, redis: { type: "string" }, concurrency: { type: "string", default: "20" } },
 });
 const connection = { host: "127.0.0.1", port: Number(options.redis), maxRetriesPerRequest: null };
-const transport = createTransport({
-  pool: true,
-  host: "127.0.0.1",
-  port: Number(options.port),
-  secure: false,
-  ignoreTLS: true,
-  maxConnections: 10,
-  maxMessages: Number.POSITIVE_INFINITY,
-});
+const transport = pooledTransport(Number(options.port));
 let left = 0;
 const worker = new Worker<Mail>(
   "mail",

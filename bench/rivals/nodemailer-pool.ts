@@ -5,8 +5,8 @@
  *     node bench/rivals/nodemailer-pool.ts --port 2525 --messages 10000 --warm-up 500
  */
 import { parseArgs } from "node:util";
-import { createTransport } from "nodemailer";
 import { mail } from "../support/mail.ts";
+import { pooledTransport } from "./pooled-transport.ts";
 
 const { values: options } = parseArgs({
   options: {
@@ -15,15 +15,7 @@ const { values: options } = parseArgs({
     "warm-up": { type: "string", default: "500" },
   },
 });
-const transport = createTransport({
-  pool: true,
-  host: "127.0.0.1",
-  port: Number(options.port),
-  secure: false,
-  ignoreTLS: true,
-  maxConnections: 10,
-  maxMessages: Number.POSITIVE_INFINITY,
-});
+const transport = pooledTransport(Number(options.port));
 
 await send("warm-up", Number(options["warm-up"]));
 const startedMs = performance.now();

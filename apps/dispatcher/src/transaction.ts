@@ -99,7 +99,7 @@ async function envelope(
     for (const command of commands) if (isOpen(progress)) await session.ask(command, 1, replyMs, heard);
     if (isOpen(progress) && progress.recipients.some(isPositive)) await session.ask("DATA\r\n", 1, replyMs, heard);
   }
-  const refused = refusal(composed, progress);
+  const refused = refusal(composed, progress, session.extensions.has("PIPELINING"));
   if (refused !== null && progress.data !== null && isIntermediate(progress.data))
     await endUnwanted(session, progress, replyMs);
   return refused;
@@ -127,7 +127,7 @@ function isOpen({ mail, recipients }: Progress): boolean {
 }
 
 /** What the envelope's replies come to; null: DATA was answered with 354 for somebody. */
-function refusal(composed: Composed, { mail, recipients, data }: Progress): Reply | null {
+function refusal(composed: Composed, { mail, recipients, data }: Progress, pipelined: boolean): Reply | null {
   // 421 ends the session, whatever it answers (RFC 5321 §3.8): who was accepted before it gets nothing.
   if (mail === null || !isPositive(mail)) return refused("mail", mail, asTheyWere(composed));
   const last = recipients.at(-1);
@@ -137,8 +137,9 @@ function refusal(composed: Composed, { mail, recipients, data }: Progress): Repl
     const passing = recipients.find(({ code }) => code < 500);
     return refused("rcpt", passing ?? last ?? null, answersOf(composed, recipients));
   }
-  // Some servers answer 250 where 354 is meant.
-  if (data !== null && (isIntermediate(data) || isPositive(data))) return null;
+  // Some servers answer 250 where 354 is meant. Of one that was told all at once it may be the answer to another command:
+  // a server that answers one twice must not have its next refusal taken for a yes.
+  if (data !== null && (isIntermediate(data) || (isPositive(data) && !pipelined))) return null;
   return refused("data", data, answersOf(composed, recipients));
 }
 

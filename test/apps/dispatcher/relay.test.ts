@@ -18,6 +18,17 @@ async function server(options: SmtpServerOptions = {}): Promise<SmtpServer> {
   return started;
 }
 
+/** A server that answers no final dot before it is let; `reached`: the first one has come. */
+async function pondering() {
+  const [reached, answer] = [gate(), gate()];
+  const onData = async () => {
+    reached.open();
+    await answer.opened;
+    return undefined;
+  };
+  return { smtp: await server({ script: { onData } }), reached, answer };
+}
+
 function relayOf(options: Parameters<typeof testRelay>[0] = {}): TestRelay {
   const relay = testRelay(options);
   closing.push(relay.close);
@@ -398,16 +409,7 @@ describe("connections", () => {
   });
 
   it("are given to the more urgent first, whoever was there before, and to as urgent ones in turn", async () => {
-    const [reached, answer] = [gate(), gate()];
-    const smtp = await server({
-      script: {
-        onData: async () => {
-          reached.open();
-          await answer.opened;
-          return undefined;
-        },
-      },
-    });
+    const { smtp, reached, answer } = await pondering();
     const relay = relayOf();
     const send = (name: string, urgency: number) =>
       relay.deliver(accountAt(smtp.port), { recipients: [`${name}@example.org`] }, 1, { urgency });
@@ -423,16 +425,7 @@ describe("connections", () => {
   });
 
   it("are given to the less urgent too: at most nine pass one that waits", async () => {
-    const [reached, answer] = [gate(), gate()];
-    const smtp = await server({
-      script: {
-        onData: async () => {
-          reached.open();
-          await answer.opened;
-          return undefined;
-        },
-      },
-    });
+    const { smtp, reached, answer } = await pondering();
     const relay = relayOf();
     const send = (name: string, urgency: number) =>
       relay.deliver(accountAt(smtp.port), { recipients: [`${name}@example.org`] }, 1, { urgency });
@@ -448,16 +441,7 @@ describe("connections", () => {
   });
 
   it("that are all stuck give back what waits behind them, but for so many", async () => {
-    const [reached, answer] = [gate(), gate()];
-    const smtp = await server({
-      script: {
-        onData: async () => {
-          reached.open();
-          await answer.opened;
-          return undefined;
-        },
-      },
-    });
+    const { smtp, reached, answer } = await pondering();
     const relay = relayOf();
     const sending = Array.from({ length: 6 }, () => relay.deliver(accountAt(smtp.port), {}, 1));
     await reached.opened;
@@ -640,6 +624,27 @@ describe("a message that follows another over one connection", () => {
   }
 
   const kinds = (replies: Reply[]) => replies.map(({ kind }) => kind);
+
+  it("is not taken for sent where the server answers twice, and then refuses", async () => {
+    for (const surplus of [1, 2, 3]) {
+      const answer = ["250 2.0.0 Ok", ...Array.from({ length: surplus }, () => "250 Again")].join("\r\n");
+      let dots = 0;
+      const scripted = await startScriptedServer((line, connection) => {
+        if (line === ".") return ++dots === 2 ? answer : dots > 2 ? "554 5.7.1 Spam" : "250 2.0.0 Ok";
+        return agreeing({ EHLO })(line, connection);
+      });
+      closing.push(scripted.close);
+      const relay = relayOf();
+      const account = accountAt(scripted.port);
+      await relay.deliver(account, {}, 1);
+      const [first, ...others] = await Promise.all([1, 2, 3].map(() => relay.deliver(account, {}, 1)));
+      assert.equal(first?.kind, "accepted");
+      assert.ok(
+        others.every(({ kind }) => kind !== "accepted"),
+        `${surplus}: ${kinds(others)}`,
+      );
+    }
+  });
 
   it("is begun with the last bytes of the one before, where the server takes it so", async () => {
     const { chunks, replies } = await three();
