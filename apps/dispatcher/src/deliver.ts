@@ -36,6 +36,8 @@ export type OwnClaim = Claim & {
   stands(): boolean;
   /** It waits for its attachments, and needs no connection until what this answers is called. */
   fetches(): () => void;
+  /** The server was spoken to about it. */
+  left(): void;
 };
 
 /** One claimed message, to its settled row. Answers whether that was written. Never throws. */
@@ -51,7 +53,7 @@ export async function deliver(delivery: Delivery, claim: OwnClaim): Promise<bool
 }
 
 /** A bug, and this message's alone: better an end that everyone sees than a claim that is never settled. */
-async function endAfterBug(delivery: Delivery, claim: Claim, bug: unknown, startedMs: number): Promise<boolean> {
+async function endAfterBug(delivery: Delivery, claim: OwnClaim, bug: unknown, startedMs: number): Promise<boolean> {
   const error = `internal error, it may have been sent: ${bug}`;
   const outcome = endOf(claim.recipients, error, true);
   try {
@@ -64,7 +66,7 @@ async function endAfterBug(delivery: Delivery, claim: Claim, bug: unknown, start
 
 async function settle(
   delivery: Delivery,
-  claim: Claim,
+  claim: OwnClaim,
   outcome: Outcome,
   now: Instant,
   startedMs: number,
@@ -72,6 +74,7 @@ async function settle(
   const { clock, log, metrics, settler } = delivery;
   const settled = await settler.settle(claim, outcome, now);
   if (settled === null) return false; // this process ends first, and others strike it off
+  if (countsAttempt(outcome)) claim.left();
   if (settled.written) metrics.settled(claim, outcome, now.wallMs);
   if (settled.written) log.settled(describe(claim, outcome, now, clock.monotonicMs() - startedMs));
   else log.leaseLost({ id: claim.id, account: claim.account.id });

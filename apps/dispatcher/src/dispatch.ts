@@ -151,7 +151,10 @@ function begin(dispatcher: Dispatcher, number: number, claims: Claim[]): void {
   withholding.claimed(claims);
   for (const one of claims) {
     reservations.taken(one);
-    flight.add(one, deliver(delivery, { ...one, stands, fetches: () => flight.fetches(one) }));
+    flight.add(
+      one,
+      deliver(delivery, { ...one, stands, fetches: () => flight.fetches(one), left: () => flight.left(one) }),
+    );
   }
   if (claims.length > 0) log.claimed({ count: claims.length });
 }

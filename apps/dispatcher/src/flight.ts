@@ -24,6 +24,8 @@ export type Flight = {
   solo(): boolean;
   /** The message waits for its attachments from now on. Answers what is to be called when they are there. */
   fetches(claim: Pick<Flying, "accountKey">): () => void;
+  /** The server was spoken to about the message: that, and not what is given back, is its account's pace. */
+  left(claim: Pick<Flying, "accountKey">): void;
   /** Keeps the claim in flight until `delivery` is done, which answers whether the claim was settled. */
   add(claim: Flying, delivery: Promise<boolean>): void;
   /** Resolves when nothing is in flight, or when aborted. */
@@ -74,6 +76,7 @@ export function createFlight(onLanding: () => void, monotonicMs: () => number): 
     fetching: () => fetching,
     ahead: () => paces.leaveWithin(AHEAD_MS),
     quietMs: paces.quietMs,
+    left: ({ accountKey }) => paces.left(accountKey),
     landings: () => landings,
     unsettled: () => unsettled,
     solo: () => solos > 0,
@@ -81,7 +84,6 @@ export function createFlight(onLanding: () => void, monotonicMs: () => number): 
       count(claim, 1);
       const flying = delivery.then((settled) => {
         count(claim, -1);
-        paces.left(claim.accountKey);
         if (!settled) unsettled += 1;
         deliveries.delete(flying);
         tell();

@@ -167,6 +167,14 @@ export const SENDS: Guard[] = [
     fails: "leaves slots to others though one account holds more than there are: it was fast, and its server hangs",
   },
   {
+    guard: "pace: what is given back has not left",
+    file: "apps/dispatcher/src/deliver.ts",
+    code: "if (countsAttempt(outcome)) claim.left();",
+    without: "claim.left();",
+    test: "test/end-to-end/hanging.test.ts",
+    fails: "an account whose server hangs after it was fast delays no other's mail, and its own may be taken back",
+  },
+  {
     guard: "order: the one due longest goes with the urgency of the one whose place it has",
     file: "libs/db/src/sqlite/due-order.ts",
     code: "urgency: Math.min(next.priority, best[0]?.priority ?? next.priority)",

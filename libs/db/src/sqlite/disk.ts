@@ -24,6 +24,7 @@ const LOG_SHARE = 0.25;
 /** No log is larger; with more than that free there is nothing to look at. */
 const LARGEST_LOG_BYTES = 256 * 1024 * 1024;
 
+/** A disk with so much free, as of a moment ago, is not asked again: each request would wait for the answer. */
 const PLENTY_BYTES = 4 * 1024 * 1024 * 1024;
 const MOMENT_MS = 100;
 
