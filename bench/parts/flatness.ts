@@ -1,7 +1,7 @@
 import { statSync } from "node:fs";
 import { get } from "node:http";
 import { join } from "node:path";
-import { openStore } from "@async-mail/db/sqlite/open";
+import { openedAt } from "../../test/support/database.ts";
 import { temporaryFolder } from "../../test/support/temporary-folder.ts";
 import { forgetLargest, residentSize } from "../resident-size.ts";
 import type { Figure, Part, Settings } from "../support/figures.ts";
@@ -153,7 +153,7 @@ async function claimMs(folder: string, name: string): Promise<number> {
   await service.stop();
   sink.close();
   const boot = { bootId: name, monotonicMs: 0, wallMs: Date.now() };
-  const store = await openStore({ path: join(folder, "mail.db"), synchronous: "full", sandbox: false, boot });
+  const store = await openedAt(join(folder, "mail.db"), boot);
   let steadyMs = Date.now() + 1000;
   const now = () => {
     steadyMs += 1;

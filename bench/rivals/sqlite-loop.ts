@@ -6,8 +6,8 @@
  */
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { openStore } from "@async-mail/db/sqlite/open";
 import Database from "better-sqlite3";
+import { openedAt } from "../../test/support/database.ts";
 import { temporaryFolder } from "../../test/support/temporary-folder.ts";
 import { mail } from "../support/mail.ts";
 
@@ -24,7 +24,7 @@ const WARM_UP = 4000;
 
 const path = join(temporaryFolder(), "mail.db");
 const boot = { bootId: "bench", monotonicMs: 0, wallMs: Date.now() };
-await (await openStore({ path, synchronous: "full", sandbox: false, boot })).close(); // makes the tables
+await (await openedAt(path, boot)).close(); // makes the tables
 const db = new Database(path);
 db.pragma(`synchronous = ${options.synchronous}`);
 db.pragma("wal_autocheckpoint = 10000");

@@ -7,6 +7,7 @@ import { REPORTING } from "./rows/reports.ts";
 import { S3 } from "./rows/s3.ts";
 import { SENDS } from "./rows/sending.ts";
 import { STORAGE } from "./rows/storage.ts";
+import { TENANCY } from "./rows/tenants.ts";
 
 /** Every promise that one line keeps: without that line, the test that it names fails (`npm run test:guards`). */
 export const GUARDS: readonly Guard[] = [
@@ -18,4 +19,5 @@ export const GUARDS: readonly Guard[] = [
   ...S3,
   ...REPORTING,
   ...STORAGE,
+  ...TENANCY,
 ];

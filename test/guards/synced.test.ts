@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { openStore } from "@async-mail/db/sqlite/open";
 import Database from "better-sqlite3";
+import { keysBeside } from "../support/database.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 
 const OFF_NORMAL_FULL = ["off", "normal", "full"];
@@ -16,7 +17,8 @@ async function syncedHow(t: { after(done: () => Promise<void>): void }, synchron
     return pragma.apply(this, given);
   };
   const boot = { bootId: "boot", monotonicMs: 0, wallMs: 0 };
-  const store = await openStore({ path: join(temporaryFolder(), "mail.db"), synchronous, sandbox: false, boot });
+  const path = join(temporaryFolder(), "mail.db");
+  const store = await openStore({ path, synchronous, sandbox: false, keys: keysBeside(path), boot });
   Database.prototype.pragma = pragma;
   t.after(() => store.close());
   const settings = [...connections]

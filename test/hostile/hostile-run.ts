@@ -20,6 +20,8 @@ const context: ParseContext = {
   newMessageId: (domain) => `<new@${domain}>`,
   s3Allow: [],
   maxAttachmentBytes: 1_000_000,
+  tenantS3: null,
+  endpoint: false,
 };
 
 /** Posts `cases` messages of a hostile client's. The same seed makes the same ones. */

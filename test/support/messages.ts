@@ -28,6 +28,7 @@ export function aCheckedMessage({ payload, ...overrides }: Partial<Message> = {}
   return {
     id,
     accountId: null,
+    batchCode: null,
     priority: 2,
     deferredMs: null,
     expiresMs: null,

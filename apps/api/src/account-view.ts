@@ -10,6 +10,7 @@ const limit = v.optional(v.number());
 export const AccountViewSchema = v.pipe(
   v.strictObject({
     id: v.string(),
+    tenant_id: v.pipe(v.optional(v.string()), v.description("In calls with tenants.")),
     host: v.string(),
     port: v.number(),
     user: v.optional(v.string()),

@@ -1,10 +1,13 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
+import type { Enqueued } from "@async-mail/db/store";
 import { type Message, MessageSchema, parseMessage, type Rejection } from "@async-mail/domain/message";
 import { type Priority, parsePriority } from "@async-mail/domain/priority";
 import type { Context } from "hono";
 import * as v from "valibot";
 import { failure, success, warnings } from "./answers.ts";
 import type { Deps, Env } from "./deps.ts";
+import { type Owner, owners } from "./owner.ts";
+import { type Scope, scopeOf, tenantOf } from "./scope.ts";
 
 /** More in one call would hold a transaction, and all who wait for it, too long. */
 const MOST_MESSAGES = 1000;
@@ -18,6 +21,7 @@ const DefaultPrioritySchema = v.pipe(
 
 /** What stands outside the messages; they are parsed one by one, since each stands alone. */
 export const AddMessagesSchema = v.object({
+  tenant_id: v.nullish(v.pipe(v.string("Input should be a valid string"), v.description("As in the query."))),
   messages: v.array(v.unknown(), "Input should be a list"),
   default_priority: v.nullish(DefaultPrioritySchema),
 });
@@ -50,10 +54,10 @@ export async function addMessages(
 ): Promise<Response> {
   if (body.messages.length > MOST_MESSAGES) return failure(c, 400, TOO_MANY, { error: TOO_MANY, rejected: null });
 
-  const parsed = await parseAll(deps, body.messages, body.default_priority);
+  const parsed = await parseAll(deps, c, body.messages, body.default_priority);
   const verdicts = await enqueue(
     deps,
-    parsed.flatMap((one) => (one.ok ? [one.message] : [])),
+    parsed.flatMap((one) => (one.ok ? [one] : [])),
   );
   const rejected = parsed.flatMap((one): Rejection[] => {
     if (!one.ok) return [one.rejection];
@@ -61,7 +65,7 @@ export async function addMessages(
     return reason === "queued" ? [] : [{ id: one.message.id, reason }];
   });
   const queued = body.messages.length - rejected.length;
-  count(deps, queued, rejected);
+  count(deps, scopeOf(c), queued, rejected);
 
   // Duplicates alone are a success: a client that sends again after a lost answer is told that nothing is missing.
   if (queued === 0 && rejected.some(({ reason }) => reason !== "duplicate id")) return allRejected(c, rejected);
@@ -69,20 +73,33 @@ export async function addMessages(
   return success(c, { queued, rejected });
 }
 
-type Parsed = ReturnType<typeof parseMessage>;
+type Parsed = Extract<ReturnType<typeof parseMessage>, { ok: false }> | Accepted;
+type Accepted = Extract<ReturnType<typeof parseMessage>, { ok: true }> & { owner: Owner };
 
 /** Other calls are answered between two messages: a thousand large ones take their time. */
 const AT_A_STRETCH_MS = 20;
 
-async function parseAll(deps: Deps, messages: unknown[], given: string | number | null | undefined): Promise<Parsed[]> {
+async function parseAll(
+  deps: Deps,
+  c: Context<Env>,
+  messages: unknown[],
+  given: string | number | null | undefined,
+): Promise<Parsed[]> {
   const { clock, config, newMessageId } = deps;
   const defaultPriority: Priority = (given == null ? null : parsePriority(given)) ?? config.delivery.defaultPriority;
   const limits = { s3Allow: config.s3.allow, maxAttachmentBytes: config.attachments.maxBytes };
   const context = { now: clock.now().wallMs, defaultPriority, newMessageId, ...limits };
+  const ownerOf = owners(deps, c);
   const parsed: Parsed[] = [];
   let begunMs = clock.monotonicMs();
   for (const raw of messages) {
-    parsed.push(parseMessage(raw, context));
+    const owner = await ownerOf(raw);
+    if ("reason" in owner) parsed.push({ ok: false, rejection: owner });
+    else {
+      const { s3Prefixes, endpoint } = owner;
+      const one = parseMessage(raw, { ...context, tenantS3: s3Prefixes, endpoint });
+      parsed.push(one.ok ? { ...one, owner } : one);
+    }
     if (clock.monotonicMs() - begunMs < AT_A_STRETCH_MS) continue;
     await nextTurn();
     begunMs = clock.monotonicMs();
@@ -90,15 +107,28 @@ async function parseAll(deps: Deps, messages: unknown[], given: string | number 
   return parsed;
 }
 
-async function enqueue({ store, clock }: Deps, messages: Message[]) {
-  const verdicts = messages.length === 0 ? [] : await store.messages.enqueue(messages, clock.now());
-  return new Map(messages.map((message, i) => [message, verdicts[i]!]));
+/** Each tenant's in transactions of their own. */
+async function enqueue({ store, clock }: Deps, accepted: Accepted[]) {
+  const verdicts = new Map<Message, Enqueued>();
+  const batches = Map.groupBy(accepted, ({ owner }) => JSON.stringify([owner.tenant, owner.withTenants]));
+  await Promise.all(
+    [...batches.values()].map(async (batch) => {
+      const { tenant, withTenants } = batch[0]!.owner;
+      const messages = batch.map(({ message }) => message);
+      const resent = withTenants ? "replaces" : "refused";
+      const answers = await store.of(tenant).messages.enqueue(messages, clock.now(), resent);
+      messages.forEach((message, i) => {
+        verdicts.set(message, answers[i]!);
+      });
+    }),
+  );
+  return verdicts;
 }
 
-function count({ log, metrics }: Deps, queued: number, rejected: Rejection[]): void {
+function count({ log, metrics }: Deps, scope: Scope, queued: number, rejected: Rejection[]): void {
   metrics.enqueued(queued);
   for (const { reason } of rejected) metrics.rejected(reason);
-  log.enqueued({ queued, rejected: rejected.length });
+  log.enqueued({ ...tenantOf(scope), queued, rejected: rejected.length });
 }
 
 /** The one failure with a `rejected` of its own: clients take it as the verdict on the whole batch. */

@@ -5,36 +5,52 @@ import { accountRoutes } from "./accounts.ts";
 import { failure, unavailable } from "./answers.ts";
 import { requireToken } from "./auth.ts";
 import type { Deps, Env } from "./deps.ts";
-import { docsRoutes } from "./docs.ts";
+import { DOCS_PATHS, docsRoutes } from "./docs.ts";
 import { messageRoutes } from "./messages.ts";
 import { metricsRoutes, observe } from "./metrics.ts";
-import { call, document } from "./openapi.ts";
+import { calls, document, ruleOf } from "./openapi.ts";
 import { ruleRoutes } from "./rules.ts";
 import { serviceRoutes } from "./service.ts";
+import { tenantRoutes } from "./tenants.ts";
 
 /** All of contract §3 over HTTP. */
 export function createApp(deps: Deps): Hono<Env> {
-  const { metrics, clock, apiToken, config, stopping, version } = deps;
+  const { metrics, clock, apiToken, config, stopping, version, store } = deps;
+  const call = calls(deps);
   const app = new Hono<Env>();
   app.onError(onError(deps));
   app.notFound((c) => failure(c, 404, "Not Found"));
 
   app.use(observe(metrics, clock.monotonicMs));
   app.use(turnAwayWhenStopping(stopping));
-  if (apiToken !== null) app.use(requireToken({ api: apiToken, metrics: config.metrics.token }));
+  app.use(requireToken({ api: apiToken, metrics: config.metrics.token }, store.tenants));
 
-  app.route("/", messageRoutes(deps));
-  app.route("/", accountRoutes(deps));
-  app.route("/", ruleRoutes(deps));
-  app.route("/", serviceRoutes(deps));
-  app.route("/", metricsRoutes(deps));
+  app.route("/", messageRoutes(deps, call));
+  app.route("/", accountRoutes(deps, call));
+  app.route("/", tenantRoutes(deps, call));
+  app.route("/", ruleRoutes(deps, call));
+  app.route("/", serviceRoutes(deps, call));
+  app.route("/", metricsRoutes(deps, call));
   app.route("/", docsRoutes());
 
-  const documented = call("health", { summary: "This document", answers: { 200: v.unknown() }, open: true });
+  const documented = call("health", { summary: "This document", answers: { 200: v.unknown() }, access: "open" });
   app.get("/openapi.json", documented, async (c) => c.json(await document(app, version)));
 
+  mustHaveRules(app);
   refuseOtherMethods(app);
   return app;
+}
+
+/** A call without a rule would be open to every key. */
+export function mustHaveRules(app: Hono<Env>): void {
+  const routes = app.routes.filter(({ method, path }) => method !== "ALL" && !DOCS_PATHS.includes(path));
+  const ruled = new Set(routes.filter(({ handler }) => ruleOf(handler) !== null).map(nameOf));
+  const unruled = routes.map(nameOf).find((name) => !ruled.has(name));
+  if (unruled !== undefined) throw new Error(`${unruled} has no rule who may call it`);
+}
+
+function nameOf({ method, path }: { method: string; path: string }): string {
+  return `${method} ${path}`;
 }
 
 /** What may still be asked of a process that finishes its work. */

@@ -5,8 +5,9 @@ import type { Context, MiddlewareHandler } from "hono";
 import { resolver, uniqueSymbol } from "hono-openapi";
 import * as v from "valibot";
 import { failure, unavailable, unprocessable } from "./answers.ts";
-import type { Env } from "./deps.ts";
+import type { Deps, Env } from "./deps.ts";
 import { type BodyLimits, createReceiver } from "./receive.ts";
+import { decideScopeOfBody } from "./scope.ts";
 
 type Fields = v.ObjectEntries;
 type ObjectSchema = v.ObjectSchema<Fields, undefined>;
@@ -22,7 +23,7 @@ export type Bodies = {
 
 const JSON_TYPE = /^application\/(?:[\w.+-]+\+)?json\s*(?:;|$)/i;
 
-export function createBodies(limits: BodyLimits): Bodies {
+export function createBodies(limits: BodyLimits, deps: Pick<Deps, "store">): Bodies {
   const receive = createReceiver(limits);
 
   async function read(c: Context<Env>): Promise<{ object: Record<string, unknown> } | { refused: Response }> {
@@ -38,17 +39,21 @@ export function createBodies(limits: BodyLimits): Bodies {
     }
     if (received === "busy") return { refused: unavailable(c, "too many bytes of requests in flight", 1) };
     if (received === "gone") return { refused: failure(c, 400, "the request ended before its body did") };
-    return parseObject(c, received);
+    const parsed = parseObject(c, received);
+    if ("refused" in parsed) return parsed;
+    const refusal = await decideScopeOfBody(deps, c, parsed.object.tenant_id);
+    return refusal === null ? parsed : { refused: refusal };
   }
 
   function json<S extends ObjectSchema>(schema: S, shown: v.GenericSchema = schema): Accepts<v.InferOutput<S>> {
-    const names = Object.keys(schema.entries);
+    const known = Object.keys(schema.entries);
+    const names = (c: Context<Env>) => (c.get("scope") === undefined ? known : [...known, "tenant_id"]);
     return documented(shown, async (c, next) => {
       const body = await read(c);
       if ("refused" in body) return body.refused;
       const parsed = v.safeParse(schema, body.object);
       if (!parsed.success) return unprocessable(c, inBody(fieldIssues(parsed.issues)));
-      c.set("warnings", unknownFields(body.object, names));
+      c.set("warnings", unknownFields(body.object, names(c)));
       c.req.addValidatedData("json", parsed.output);
       return next();
     });

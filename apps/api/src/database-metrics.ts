@@ -1,14 +1,17 @@
 import type { ServiceCounts, Stall } from "@async-mail/db/store";
 import { DEFAULT_ACCOUNT_ID } from "@async-mail/domain/account";
+import { DEFAULT_TENANT } from "@async-mail/domain/tenant";
 import type { Metrics } from "@async-mail/runtime/metrics";
 
 /** Accounts beyond the first so many share one label: a scrape stays small whatever clients create. */
 const MOST_ACCOUNTS = 200;
+const MOST_TENANTS = 200;
 const REST = "_others";
 
 export type DatabaseFacts = { counts: ServiceCounts; stall: Stall | null };
 
 const NO_ACCOUNT: ServiceCounts["accounts"][number] = {
+  tenantId: DEFAULT_TENANT,
   accountId: DEFAULT_ACCOUNT_ID,
   pending: 0,
   sent: 0,
@@ -25,7 +28,8 @@ const NO_ACCOUNT: ServiceCounts["accounts"][number] = {
  * Answers the function that takes over the facts of a scrape; null: the database did not answer.
  */
 export function createDatabaseMetrics(metrics: Metrics): (facts: DatabaseFacts | null) => void {
-  const byAccount = ["account_id"] as const;
+  // Of the tenant `default` without the second: where there is no other tenant, its series are what they always were.
+  const byAccount = ["account_id", "tenant_id"] as const;
   const sent = metrics.counter("sent_total", "Messages sent.", byAccount);
   const errors = metrics.counter("errors_total", "Messages given up.", byAccount);
   const deferred = metrics.counter("deferred_total", "Deferrals of messages.", byAccount);
@@ -37,10 +41,20 @@ export function createDatabaseMetrics(metrics: Metrics): (facts: DatabaseFacts |
     byAccount,
   );
   const left = metrics.gauge("account_limit_left", "What is left of a limit, in its rolling window.", [
-    "account_id",
+    ...byAccount,
     "limit",
   ]);
   const accountPending = metrics.gauge("account_pending_messages", "Messages not yet final, by account.", byAccount);
+
+  const byTenant = ["tenant_id"] as const;
+  const tenantPending = metrics.gauge("tenant_pending_messages", "Messages not yet final, by tenant.", byTenant);
+  const tenantSuspended = metrics.gauge("tenant_suspended", "1 while all of the tenant is suspended.", byTenant);
+  const tenantReports = metrics.gauge("tenant_reports_waiting", "Reports not yet acknowledged, by tenant.", byTenant);
+  const tenantOldest = metrics.gauge(
+    "tenant_oldest_report_seconds",
+    "Age of the tenant's oldest report that waits.",
+    byTenant,
+  );
 
   const pending = metrics.gauge("pending_messages", "Messages not yet final, deferred ones included.");
   const oldestDue = metrics.gauge("oldest_due_seconds", "How long the message due longest has been due.");
@@ -55,7 +69,8 @@ export function createDatabaseMetrics(metrics: Metrics): (facts: DatabaseFacts |
   function show({ counts, stall }: DatabaseFacts): void {
     for (const metric of [sent, errors, deferred, rateLimited, held, slowed, left, accountPending]) metric.reset();
     for (const account of labelled(counts.accounts)) {
-      const label = { account_id: account.accountId };
+      const { accountId: account_id, tenantId: tenant_id } = account;
+      const label = tenant_id === DEFAULT_TENANT ? { account_id } : { account_id, tenant_id };
       sent.inc(label, account.sent);
       errors.inc(label, account.errors);
       deferred.inc(label, account.deferred);
@@ -72,6 +87,7 @@ export function createDatabaseMetrics(metrics: Metrics): (facts: DatabaseFacts |
         if (limit !== null) left.set({ ...label, limit: name }, limit);
       }
     }
+    showTenants(counts.tenants);
     pending.set(counts.accounts.reduce((sum, account) => sum + account.pending, 0));
     oldestDue.set(counts.oldestDueMs / 1000);
     stalled.set(stall?.accounts.length ?? 0);
@@ -82,6 +98,17 @@ export function createDatabaseMetrics(metrics: Metrics): (facts: DatabaseFacts |
     databaseBytes.set(counts.databaseBytes);
   }
 
+  function showTenants(tenants: ServiceCounts["tenants"]): void {
+    for (const metric of [tenantPending, tenantSuspended, tenantReports, tenantOldest]) metric.reset();
+    for (const one of boundedTenants(tenants)) {
+      const label = { tenant_id: one.tenantId };
+      tenantPending.set(label, one.pending);
+      tenantSuspended.set(label, one.suspended ? 1 : 0);
+      tenantReports.set(label, one.reportsWaiting);
+      tenantOldest.set(label, one.oldestReportMs / 1000);
+    }
+  }
+
   return (facts) => {
     databaseUp.set(facts ? 1 : 0);
     if (facts) show(facts);
@@ -90,7 +117,9 @@ export function createDatabaseMetrics(metrics: Metrics): (facts: DatabaseFacts |
 
 /** The default account is there from the start; those beyond the bound are one. */
 function labelled(accounts: ServiceCounts["accounts"]): ServiceCounts["accounts"] {
-  const byDefault = accounts.find(({ accountId }) => accountId === DEFAULT_ACCOUNT_ID) ?? NO_ACCOUNT;
+  const isDefault = ({ tenantId, accountId }: typeof NO_ACCOUNT) =>
+    tenantId === DEFAULT_TENANT && accountId === DEFAULT_ACCOUNT_ID;
+  const byDefault = accounts.find(isDefault) ?? NO_ACCOUNT;
   const all = [byDefault, ...accounts.filter((account) => account !== byDefault)];
   if (all.length <= MOST_ACCOUNTS) return all;
   const rest = { ...NO_ACCOUNT, accountId: REST };
@@ -104,4 +133,16 @@ function labelled(accounts: ServiceCounts["accounts"]): ServiceCounts["accounts"
     rest.slowed ||= one.slowed;
   }
   return [...all.slice(0, MOST_ACCOUNTS), rest];
+}
+
+function boundedTenants(tenants: ServiceCounts["tenants"]): ServiceCounts["tenants"] {
+  if (tenants.length <= MOST_TENANTS) return tenants;
+  const rest = tenants.slice(MOST_TENANTS).reduce((sum, one) => ({
+    tenantId: REST,
+    pending: sum.pending + one.pending,
+    suspended: sum.suspended || one.suspended,
+    reportsWaiting: sum.reportsWaiting + one.reportsWaiting,
+    oldestReportMs: Math.max(sum.oldestReportMs, one.oldestReportMs),
+  }));
+  return [...tenants.slice(0, MOST_TENANTS), { ...rest, tenantId: REST }];
 }

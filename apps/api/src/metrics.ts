@@ -6,7 +6,7 @@ import { routePath } from "hono/route";
 import * as v from "valibot";
 import { createDatabaseMetrics, type DatabaseFacts } from "./database-metrics.ts";
 import type { Deps, Env } from "./deps.ts";
-import { call } from "./openapi.ts";
+import type { Call } from "./openapi.ts";
 
 /** One reason of contract §3.3, or what all others come to. */
 const REASONS = new Set([
@@ -73,12 +73,13 @@ function routeOf(c: Context<Env>): string {
   return path === "" || path === "/*" ? "none" : path;
 }
 
-export function metricsRoutes({ store, clock, metrics, log, config }: Deps): Hono<Env> {
+export function metricsRoutes({ store, clock, metrics, log, config }: Deps, call: Call): Hono<Env> {
   const app = new Hono<Env>();
   const description = "Facts of the database are exported here alone, from counts kept by the transactions.";
   const documented = call("service", {
     summary: "Metrics, in Prometheus' text format",
     description,
+    access: "admin",
     answers: { 200: v.string() },
     type: "text/plain",
   });

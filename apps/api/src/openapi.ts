@@ -1,9 +1,17 @@
 import { STATUS_CODES } from "node:http";
 import { toJsonSchema } from "@valibot/to-json-schema";
 import type { Hono, MiddlewareHandler } from "hono";
-import { type DescribeRouteOptions, describeRoute, generateSpecs, loadVendor, resolver } from "hono-openapi";
+import {
+  type DescribeRouteOptions,
+  describeRoute,
+  generateSpecs,
+  loadVendor,
+  resolver,
+  uniqueSymbol,
+} from "hono-openapi";
 import * as v from "valibot";
-import type { Env } from "./deps.ts";
+import type { Deps, Env } from "./deps.ts";
+import { type Access, decideAccess } from "./scope.ts";
 
 const DetailSchema = v.pipe(
   v.unknown(),
@@ -22,25 +30,57 @@ type Description = {
   answers: Record<number, v.GenericSchema>;
   /** Of another type than JSON: the media type of the 200. */
   type?: string;
-  /** No token is asked for. */
-  open?: boolean;
+  access: Access;
 };
 
-/** Documents a call; what its body and query must be is documented by the middleware that checks them. */
-export function call(tag: string, { summary, description, answers, type, open }: Description): MiddlewareHandler<Env> {
-  const failures = open ? {} : { 401: FailureSchema, 500: FailureSchema, 503: FailureSchema };
+/** A call's rule, kept by the middleware that documents it. */
+export type Call = (tag: string, description: Description) => MiddlewareHandler<Env>;
+
+const RULE = Symbol("rule");
+
+/** The rule that a route's handler was given; null: none, so that it is not the first of its route. */
+export function ruleOf(handler: object): Access | null {
+  return (handler as { [RULE]?: Access })[RULE] ?? null;
+}
+
+/** What its body and query must be is documented by the middleware that checks them. */
+export function calls(deps: Pick<Deps, "store">): Call {
+  return (tag, description) => {
+    const { access } = description;
+    const middleware: MiddlewareHandler<Env> = async (c, next) => {
+      const refused = await decideAccess(deps, c, access);
+      return refused ?? next();
+    };
+    return Object.assign(middleware, documentation(tag, description), { [RULE]: access });
+  };
+}
+
+const TENANT_QUERY = {
+  name: "tenant_id",
+  in: "query",
+  schema: { type: "string" },
+  description: "Whose it is; with a tenant's key its own, else `default`.",
+} as const;
+
+/** As the library marks its own middleware by it. */
+function documentation(tag: string, { summary, description, answers, type, access }: Description): object {
+  const failures: Description["answers"] =
+    access === "open" ? {} : { 401: FailureSchema, 403: FailureSchema, 500: FailureSchema, 503: FailureSchema };
+  if (access === "tenant") failures[404] = FailureSchema;
   const responses: DescribeRouteOptions["responses"] = {};
   for (const [status, schema] of Object.entries({ ...failures, ...answers })) {
     const media = status === "200" && type ? type : "application/json";
     responses[status] = { description: STATUS_CODES[status] ?? "", content: { [media]: { schema: resolver(schema) } } };
   }
-  return describeRoute({
+  const described = describeRoute({
     tags: [tag],
     summary,
     ...(description && { description }),
+    ...(access === "tenant" && { parameters: [TENANT_QUERY] }),
     responses,
-    ...(open && { security: [] }),
+    ...(access === "open" && { security: [] }),
   });
+  return { [uniqueSymbol]: (described as unknown as Record<symbol, unknown>)[uniqueSymbol] };
 }
 
 /** The document of all calls of `app`, from the schemas that validate them. */

@@ -20,7 +20,7 @@ export function query<S extends v.ObjectSchema<v.ObjectEntries, undefined>>(sche
         fieldIssues(parsed.issues).map((issue) => ({ ...issue, loc: ["query", ...issue.loc] })),
       );
     }
-    c.set("warnings", unknownFields(given, names));
+    c.set("warnings", unknownFields(given, c.get("scope") === undefined ? names : [...names, "tenant_id"]));
     c.req.addValidatedData("query", parsed.output as object);
     return next();
   };

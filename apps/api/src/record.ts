@@ -1,9 +1,9 @@
 import type { HistoryEntry, MessageRecord } from "@async-mail/db/store";
-import type { Payload } from "@async-mail/domain/message";
 import { toSeconds } from "@async-mail/domain/time";
 import { isoTime } from "@async-mail/runtime/clock";
 import * as v from "valibot";
 import { withoutNulls } from "./answers.ts";
+import type { Scope } from "./scope.ts";
 
 const seconds = v.pipe(v.number(), v.description("Epoch seconds"));
 const iso = v.pipe(v.string(), v.isoTimestamp());
@@ -30,8 +30,10 @@ const HistorySchema = v.object({
 export const RecordSchema = v.pipe(
   v.strictObject({
     id: v.string(),
+    tenant_id: v.pipe(v.optional(v.string()), v.description("In calls with tenants.")),
     status: v.picklist(STATUSES),
     account_id: v.optional(v.string()),
+    batch_code: v.optional(v.string()),
     priority: v.picklist([0, 1, 2, 3]),
     deferred_ts: v.optional(seconds),
     deferred_reason: v.optional(v.string()),
@@ -57,9 +59,13 @@ export const RecordSchema = v.pipe(
 
 export type RecordView = v.InferOutput<typeof RecordSchema>;
 
-export function toRecord(row: MessageRecord & { history?: HistoryEntry[] }): RecordView {
+export function toRecord(
+  row: MessageRecord & { history?: HistoryEntry[] },
+  { id: tenant, withTenants }: Pick<Scope, "id" | "withTenants">,
+): RecordView {
   return {
     id: row.id,
+    ...(withTenants && { tenant_id: tenant }),
     status: row.status,
     priority: row.priority,
     created_at: isoTime(row.createdMs),
@@ -68,8 +74,9 @@ export function toRecord(row: MessageRecord & { history?: HistoryEntry[] }): Rec
     message_id: row.messageId,
     recipients: row.recipients,
     ...withoutNulls({
-      message: row.payload && masked(row.payload),
+      message: row.payload && (withTenants ? { ...row.payload, retry_count: retriesOf(row) } : row.payload),
       account_id: row.accountId,
+      batch_code: row.batchCode,
       deferred_ts: toTs(row.deferredMs),
       deferred_reason: row.deferredReason,
       waiting: row.waiting && withoutNulls({ reason: row.waiting.reason, until: toIso(row.waiting.untilMs) }),
@@ -95,20 +102,8 @@ function toIso(ms: number | null): string | null {
   return ms === null ? null : isoTime(ms);
 }
 
-/** URLs may carry passwords and signatures: those of S3 are as good as keys. */
-function masked(payload: Payload): Record<string, unknown> {
-  if (!payload.attachments) return payload;
-  return {
-    ...payload,
-    attachments: payload.attachments.map((one) => (one.url === undefined ? one : { ...one, url: maskedUrl(one.url) })),
-  };
-}
-
-/** Never cut out of the text itself: URL parsing finds a password in `http:\\user:password@host` too. */
-export function maskedUrl(url: string): string {
-  const { protocol, username, password, host, pathname, search, hash } = URL.parse(url) ?? {};
-  if (host === undefined || host === "") return "***";
-  const user = username === "" && password === "" ? "" : "***@";
-  const rest = search === "" && hash === "" ? "" : "?***";
-  return `${protocol}//${user}${host}${pathname}${rest}`;
+/** How often it was, or is to be, sent again: what the field's client looks for in the message. */
+function retriesOf({ attempts, status }: MessageRecord): number {
+  const isFinal = status === "sent" || status === "error";
+  return Math.max(0, attempts - (isFinal ? 1 : 0));
 }

@@ -4,7 +4,7 @@ import * as v from "valibot";
 import { notFound, success, unprocessable } from "./answers.ts";
 import { inBody } from "./body.ts";
 import type { Deps, Env } from "./deps.ts";
-import { call, FailureSchema } from "./openapi.ts";
+import { type Call, FailureSchema } from "./openapi.ts";
 
 const SwitchSchema = v.object({ enabled: v.boolean("Input should be true or false") });
 
@@ -23,14 +23,19 @@ const RulesSchema = v.object({ ok: v.literal(true), rules: v.array(RuleViewSchem
 const answers = { 200: RulesSchema, 404: FailureSchema, 422: FailureSchema };
 
 /** When and how often the client is polled, contract §3.6. Each call answers all rules. */
-export function ruleRoutes({ store, bodies }: Deps): Hono<Env> {
+export function ruleRoutes({ store, bodies }: Deps, call: Call): Hono<Env> {
   const app = new Hono<Env>();
   const all = async (c: Context<Env>) => success(c, { rules: (await store.rules.list()).map(toRuleView) });
 
-  app.get("/commands/rules", call("rules", { summary: "List the polling rules", answers: { 200: RulesSchema } }), all);
+  app.get(
+    "/commands/rules",
+    call("rules", { summary: "List the polling rules", access: "admin", answers: { 200: RulesSchema } }),
+    all,
+  );
 
   const adding = call("rules", {
     summary: "Add a polling rule, after the others",
+    access: "admin",
     answers: { 200: RulesSchema, 422: FailureSchema },
   });
   app.post("/commands/rules", adding, bodies.object(RuleSchema), async (c) => {
@@ -41,12 +46,12 @@ export function ruleRoutes({ store, bodies }: Deps): Hono<Env> {
     return all(c);
   });
 
-  const switching = call("rules", { summary: "Enable or disable a rule", answers });
+  const switching = call("rules", { summary: "Enable or disable a rule", access: "admin", answers });
   app.patch("/commands/rules/:id", switching, bodies.json(SwitchSchema), async (c) =>
     (await store.rules.setEnabled(ruleId(c), c.req.valid("json").enabled)) ? all(c) : notFound(c, "rule"),
   );
 
-  app.delete("/commands/rules/:id", call("rules", { summary: "Delete a rule", answers }), async (c) =>
+  app.delete("/commands/rules/:id", call("rules", { summary: "Delete a rule", access: "admin", answers }), async (c) =>
     (await store.rules.remove(ruleId(c))) ? all(c) : notFound(c, "rule"),
   );
 

@@ -2,9 +2,9 @@ import { setImmediate as nextTurn } from "node:timers/promises";
 import type { ListPosition, MessageFilter, MessageRecord } from "@async-mail/db/store";
 import type { Context } from "hono";
 import { warnings } from "./answers.ts";
-import { toCursor } from "./cursor.ts";
 import type { Deps, Env } from "./deps.ts";
 import { toRecord } from "./record.ts";
+import type { Scope } from "./scope.ts";
 
 /** Rows of one step. What is held in memory is one step, whatever the size of the queue. */
 const MOST_ROWS = 50;
@@ -12,6 +12,7 @@ const MOST_ROWS = 50;
 const STEP_BYTES = 2_097_152;
 
 type Listed = {
+  scope: Scope;
   filter: MessageFilter;
   /** The last record of the page before; null: from the beginning. */
   after: ListPosition | null;
@@ -39,7 +40,8 @@ export async function streamRecords(deps: Deps, c: Context<Env>, listed: Listed)
   return c.body(ReadableStream.from(cutOnFault()) as ReadableStream, 200, { "Content-Type": "application/json" });
 }
 
-async function* text(deps: Deps, c: Context<Env>, { filter, after, limit }: Listed): AsyncGenerator<Uint8Array> {
+async function* text(deps: Deps, c: Context<Env>, { scope, filter, after, limit }: Listed): AsyncGenerator<Uint8Array> {
+  const { messages } = deps.store.of(scope.tenant);
   const { warnings: found } = warnings(c);
   const head = `{"ok":true,${found ? `"warnings":${JSON.stringify(found)},` : ""}"messages":[`;
   let before = head;
@@ -47,8 +49,8 @@ async function* text(deps: Deps, c: Context<Env>, { filter, after, limit }: List
   let left = limit ?? Number.POSITIVE_INFINITY;
   let position = after;
   do {
-    const { records, next } = await deps.store.messages.list(filter, position, Math.min(step, left), deps.clock.now());
-    const bytes = rows(records);
+    const { records, next } = await messages.list(filter, position, Math.min(step, left), deps.clock.now());
+    const bytes = rows(records, scope);
     if (bytes.length > 0 || before === head) yield Buffer.concat([Buffer.from(before), bytes]);
     before = ",\n";
     left -= records.length;
@@ -57,11 +59,11 @@ async function* text(deps: Deps, c: Context<Env>, { filter, after, limit }: List
     // Reading and a fast client's taking may both be done at once: without a pause no other request would have a turn.
     await nextTurn();
   } while (position !== null && left > 0);
-  yield Buffer.from(position === null ? "]}" : `],"next_cursor":${JSON.stringify(toCursor(position))}}`);
+  yield Buffer.from(position === null ? "]}" : `],"next_cursor":${JSON.stringify(deps.cursors.write(position))}}`);
 }
 
 /** Joined as bytes: some large messages together may be longer than a string can be. */
-function rows(records: MessageRecord[]): Buffer {
-  const texts = records.map((record, i) => (i > 0 ? ",\n" : "") + JSON.stringify(toRecord(record)));
+function rows(records: MessageRecord[], scope: Scope): Buffer {
+  const texts = records.map((record, i) => (i > 0 ? ",\n" : "") + JSON.stringify(toRecord(record, scope)));
   return Buffer.concat(texts.map((one) => Buffer.from(one)));
 }

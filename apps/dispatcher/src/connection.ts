@@ -8,6 +8,7 @@ import { timerMs } from "./longest-timer.ts";
 import { CannotOpen, connectFailure, loginFailure } from "./opening-failure.ts";
 import { openingStep } from "./opening-step.ts";
 import { createSession, QUIT_MS, type Session } from "./session.ts";
+import type { TenantEgress } from "./tenant-egress.ts";
 import { tlsOptions } from "./tls-options.ts";
 import {
   type Begun,
@@ -46,6 +47,8 @@ export type ConnectionOptions = {
   /** PEM of the configuration's private CA, for accounts without one of their own. */
   tlsCa: string | null;
   mayCrossInClear: MayCrossInClear;
+  /** Where tenants' accounts may connect. */
+  tenantEgress: TenantEgress;
   /** For the answer to a message's final dot. */
   dataReplyTimeoutMs: number;
   monotonicMs(): number;
@@ -84,8 +87,10 @@ async function open(
 ): Promise<Connection> {
   signal?.throwIfAborted();
   const timeoutMs = timerMs(account.timeoutSeconds === null ? TIMEOUT_MS : account.timeoutSeconds * 1000);
+  const host = account.restricted ? await options.tenantEgress(account) : account.host;
+  signal?.throwIfAborted();
   const smtp = new SMTPConnection({
-    host: account.host,
+    host,
     port: account.port,
     name: options.ehloName,
     allowInternalNetworkInterfaces: true,

@@ -2,6 +2,7 @@ import { type Claim, type Settled, StorageBusy, StorageDamaged, StorageUnavailab
 import type { Account, OnAmbiguous } from "@async-mail/domain/account";
 import { type AttemptFacts, decide, endOf, expiredBeforeSending, type RetryPolicy } from "@async-mail/domain/decide";
 import type { Outcome, Reply } from "@async-mail/domain/outcome";
+import { DEFAULT_TENANT } from "@async-mail/domain/tenant";
 import { type Instant, toWallMs } from "@async-mail/domain/time";
 import type { Clock } from "@async-mail/runtime/clock";
 import type { Log } from "@async-mail/runtime/log";
@@ -77,8 +78,8 @@ async function settle(
   if (countsAttempt(outcome)) claim.left();
   if (settled.written) metrics.settled(claim, outcome, now.wallMs);
   if (settled.written) log.settled(describe(claim, outcome, now, clock.monotonicMs() - startedMs));
-  else log.leaseLost({ id: claim.id, account: claim.account.id });
-  tellAccount(log, claim.account.id, settled, now);
+  else log.leaseLost({ id: claim.id, ...whose(claim) });
+  tellAccount(log, whose(claim), settled, now);
   return true;
 }
 
@@ -179,7 +180,7 @@ function factsOf(claim: Claim, configured: OnAmbiguous): AttemptFacts {
 function describe(claim: Claim, outcome: Outcome, now: Instant, ms: number): Parameters<Log["settled"]>[0] {
   return {
     id: claim.id,
-    account: claim.account.id,
+    ...whose(claim),
     outcome: outcome.kind,
     attempts: claim.attempts + (countsAttempt(outcome) ? 1 : 0),
     ms: Math.round(ms),
@@ -195,11 +196,18 @@ function countsAttempt(outcome: Outcome): boolean {
   return outcome.kind === "sent" || outcome.kind === "error" ? outcome.mailFromSent : false;
 }
 
-function tellAccount(log: Delivery["log"], account: string, { held, released }: Settled, now: Instant): void {
+function tellAccount(log: Delivery["log"], whose: Whose, { held, released }: Settled, now: Instant): void {
   if (held) {
     const { reason, untilMs, slowed } = held;
     const pace = slowed === null ? {} : { gapMs: slowed.gapMs, connections: slowed.connections };
-    log.accountHeld({ account, reason, untilMs: toWallMs(untilMs, now), ...pace });
+    log.accountHeld({ ...whose, reason, untilMs: toWallMs(untilMs, now), ...pace });
   }
-  if (released) log.accountReleased({ account });
+  if (released) log.accountReleased(whose);
+}
+
+type Whose = { tenant?: string; account: string };
+
+/** The log names no tenant where there is only one. */
+function whose({ tenantId, account: { id: account } }: Claim): Whose {
+  return tenantId === DEFAULT_TENANT ? { account } : { tenant: tenantId, account };
 }

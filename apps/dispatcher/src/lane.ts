@@ -59,8 +59,8 @@ export type Lane = {
   closeOneIdle(): void;
   /** Nothing left to remember. */
   unused(): boolean;
-  /** Answers the messages that wait for a connection. */
-  turnAway(answer: Reply): void;
+  /** Answers those of the messages that wait for a connection. */
+  turnAway(answer: Reply, which: (hop: Outgoing["hop"]) => boolean): void;
   /** Answers those that wait for a connection behind so many others. */
   shorten(most: number, answer: Reply): void;
   /** As `turnAway`, also those for which one is being opened; no connection is used again. */
@@ -340,7 +340,7 @@ export function createLane(options: LaneOptions): Lane {
     closeIdle: () => quitIdle(() => true),
     closeOneIdle: () => quitIdle((one) => one === idle[0]),
     unused: () => open() === 0 && seated === 0 && waiting.length === 0,
-    turnAway: (answer) => turnAway(answer, ({ outgoing }) => outgoing !== null),
+    turnAway: (answer, which) => turnAway(answer, ({ outgoing }) => outgoing !== null && which(outgoing.hop)),
     shorten: (most, answer) => {
       for (const { answer: tell } of waiting.splice(most)) tell(answer);
     },

@@ -6,6 +6,7 @@ import { type Account, defaultAccount } from "@async-mail/domain/account";
 import { meanings } from "@async-mail/domain/reply-meaning";
 import { bootReading, createClock } from "@async-mail/runtime/clock";
 import { startConfig } from "@async-mail/runtime/config";
+import { startKeys } from "@async-mail/runtime/key-ring";
 import { createLog } from "@async-mail/runtime/log";
 import { runLoop } from "@async-mail/runtime/loop";
 import { createMetrics } from "@async-mail/runtime/metrics";
@@ -29,6 +30,7 @@ import { createRelay } from "./relay.ts";
 import { createReservations } from "./reservations.ts";
 import { createSettler } from "./settler.ts";
 import { leave } from "./stop.ts";
+import { tenantEgress } from "./tenant-egress.ts";
 import { createVerifications } from "./verify.ts";
 import { createWithholding } from "./withholding.ts";
 
@@ -38,6 +40,9 @@ const MOST_THREADS = 4;
 const IDLE_LOOK_MS = 90;
 
 const SWEEP_MS = 60_000;
+
+/** Of a tenant's mail server. */
+const LOOKUP_MS = 10_000;
 
 /** Outcomes and claims of so long share a commit. What was claimed ahead keeps the connections busy meanwhile. */
 const REST_MS = 10;
@@ -51,9 +56,11 @@ const { stopping, deadline } = shutdown;
 const onFault = createFaultHandler({ log, exit: shutdown.exit });
 
 const boot = bootReading();
+const keys = startKeys(storage, log);
 const store = await openStore({
   path: storage.dbPath,
   synchronous: storage.synchronous,
+  keys,
   sandbox,
   boot,
   restMs: REST_MS,
@@ -92,6 +99,11 @@ const connecting = {
   ehloName: ehlo.name,
   tlsCa: smtp.tlsCa,
   mayCrossInClear: passwordsInClear(smtp.plainAuthHosts),
+  tenantEgress: tenantEgress({
+    tenantHosts: smtp.tenantHosts,
+    ownPorts: [server.port, ...statusPorts("dispatcher", metrics.port), ...statusPorts("reporter", metrics.port)],
+    patienceMs: LOOKUP_MS,
+  }),
   dataReplyTimeoutMs: delivery.dataReplyTimeoutSeconds * 1000,
   monotonicMs: clock.monotonicMs,
 };
@@ -107,6 +119,7 @@ const cache = {
 const attachmentCache = createAttachmentCache(cache);
 const fetching = createAttachments({
   contents: store.queue.contents,
+  sources: store.tenants.sources,
   settings: {
     cache,
     maxBytes: attachments.maxBytes,
@@ -156,7 +169,7 @@ const dispatcher: Dispatcher = {
   flight,
   relay,
   reservations,
-  withholding: createWithholding({ store, relay, clock }),
+  withholding: createWithholding({ store, relay, presence, clock }),
   verifications,
   composer,
   settler,

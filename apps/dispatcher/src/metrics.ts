@@ -1,5 +1,6 @@
 import type { Busy, Claim } from "@async-mail/db/store";
 import type { Outcome } from "@async-mail/domain/outcome";
+import { DEFAULT_TENANT } from "@async-mail/domain/tenant";
 import type { Metrics } from "@async-mail/runtime/metrics";
 import type { AttachmentCount } from "./attachments/gather.ts";
 
@@ -17,8 +18,9 @@ const REST = "_others";
 /** What sent, failed and waits the api tells: facts of the file are exported once. */
 export function dispatcherMetrics(metrics: Metrics, busy: () => Busy) {
   metrics.showBusy(busy);
-  const attempts = metrics.counter("attempts_total", "Attempts by what came of them.", ["account_id", "outcome"]);
-  const partly = metrics.counter("partly_refused_total", "Messages sent that some recipients refused.", ["account_id"]);
+  const byAccount = ["account_id", "tenant_id"] as const;
+  const attempts = metrics.counter("attempts_total", "Attempts by what came of them.", [...byAccount, "outcome"]);
+  const partly = metrics.counter("partly_refused_total", "Messages sent that some recipients refused.", byAccount);
   const wait = metrics.histogram("accept_to_sent_seconds", "From acceptance to the server's last yes.", WAIT_SECONDS);
   const session = metrics.histogram("smtp_session_seconds", "Dialogue about one message, from MAIL.", SEND_SECONDS);
   const attachments = metrics.counter("attachments_total", "Attachments by source.", ["source", "outcome"]);
@@ -29,15 +31,21 @@ export function dispatcherMetrics(metrics: Metrics, busy: () => Busy) {
     COMPOSE_SECONDS,
   );
   const queued = metrics.gauge("compose_queue", "Messages waiting for a thread of the pool.");
-  const accountLabel = boundedLabels(ACCOUNT_LABELS);
+  const known = boundedLabels(ACCOUNT_LABELS);
+  /** Of the tenant `default` the account alone, as in the api. */
+  const labelOf = ({ tenantId: tenant_id, account: { id: account_id } }: Claim) => {
+    const isDefault = tenant_id === DEFAULT_TENANT;
+    if (known(isDefault ? account_id : JSON.stringify([tenant_id, account_id])) === REST) return { account_id: REST };
+    return isDefault ? { account_id } : { account_id, tenant_id };
+  };
 
   return {
     settled(claim: Claim, outcome: Outcome, wallMs: number): void {
-      const account_id = accountLabel(claim.account.id);
-      attempts.inc({ account_id, outcome: outcome.kind });
+      const label = labelOf(claim);
+      attempts.inc({ ...label, outcome: outcome.kind });
       if (outcome.kind !== "sent") return;
       wait.observe((wallMs - claim.createdMs) / 1000);
-      if (outcome.recipients.some((one) => one.outcome === "refused")) partly.inc({ account_id });
+      if (outcome.recipients.some((one) => one.outcome === "refused")) partly.inc(label);
     },
     session: (seconds: number) => session.observe(seconds),
     /** The attachments of one message. */

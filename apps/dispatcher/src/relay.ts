@@ -1,3 +1,4 @@
+import type { Withheld } from "@async-mail/db/store";
 import type { Account } from "@async-mail/domain/account";
 import type { Reply } from "@async-mail/domain/outcome";
 import type { Composed } from "./composed.ts";
@@ -16,8 +17,8 @@ export type Relay = {
   waiting(): { accountKey: number; account: Account }[];
   /** Gives back what waits for a connection of the account, but for so many. */
   shorten(accountKey: number, most: number): void;
-  /** Until the next call, messages of these accounts are given back instead of begun. */
-  withhold(which: "all" | ReadonlySet<number>): void;
+  /** Until the next call, these messages, and those of these accounts, are given back instead of begun. */
+  withhold(which: Withheld): void;
   /** The process lost its number: nothing that is open is reserved any more, nothing that waits is ours. */
   drop(): void;
   /** What waits for a connection is given back; what is being sent goes on. */
@@ -56,7 +57,7 @@ export function createRelay(options: RelayOptions): Relay {
   const blocked = new Set<Lane>();
   /** Messages that met a connection the server had done with. */
   const unlucky = new Set<number>();
-  let withheld: "all" | ReadonlySet<number> = new Set();
+  let withheld: Withheld = { accounts: new Set(), messages: new Set() };
   let stopping = false;
 
   function laneOf(accountKey: number, account: Account): Lane {
@@ -101,15 +102,15 @@ export function createRelay(options: RelayOptions): Relay {
   }
 
   /** Why a message is not to be begun; null: it is. */
-  function refusal({ accountKey, stands, expired }: Hop): Reply | null {
+  function refusal({ stands, expired, ...hop }: Hop): Reply | null {
     if (stopping) return STOPPING;
     if (!stands()) return NOT_STANDING;
     if (expired()) return EXPIRED;
-    return isWithheld(accountKey) ? WITHHELD : null;
+    return isWithheld(hop) ? WITHHELD : null;
   }
 
-  function isWithheld(accountKey: number): boolean {
-    return withheld === "all" || withheld.has(accountKey);
+  function isWithheld({ accountKey, messageKey }: Pick<Hop, "accountKey" | "messageKey">): boolean {
+    return withheld === "all" || withheld.accounts.has(accountKey) || withheld.messages.has(messageKey);
   }
 
   async function send(hop: Hop, composed: Composed): Promise<Reply> {
@@ -146,8 +147,8 @@ export function createRelay(options: RelayOptions): Relay {
 
   /** One that was begun with another's end, whose answer may have been long in coming: it may be withheld meanwhile. */
   function sendFollower(lane: Lane, connection: Connection, outgoing: Outgoing, begun: Begun): Promise<Reply> {
-    const { accountKey, stands } = outgoing.hop;
-    return sendOn(lane, connection, outgoing, begun, () => stands() && !isWithheld(accountKey));
+    const { hop } = outgoing;
+    return sendOn(lane, connection, outgoing, begun, () => hop.stands() && !isWithheld(hop));
   }
 
   /** The rest of a message that was begun, and with its last bytes the beginning of the next. */
@@ -199,7 +200,7 @@ export function createRelay(options: RelayOptions): Relay {
     shorten: (accountKey, most) => lanes.get(accountKey)?.shorten(most, NOT_SOON),
     withhold: (which) => {
       withheld = which;
-      for (const [accountKey, lane] of lanes) if (which === "all" || which.has(accountKey)) lane.turnAway(WITHHELD);
+      for (const lane of lanes.values()) lane.turnAway(WITHHELD, isWithheld);
     },
     drop: () => {
       for (const lane of lanes.values()) lane.drop(NOT_STANDING);

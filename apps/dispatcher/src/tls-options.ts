@@ -1,3 +1,4 @@
+import { isIP } from "node:net";
 import { createSecureContext, getCACertificates, type SecureContext } from "node:tls";
 import type { Account } from "@async-mail/domain/account";
 import type { SMTPConnectionOptions } from "nodemailer/lib/smtp-connection";
@@ -9,6 +10,9 @@ import type { SMTPConnectionOptions } from "nodemailer/lib/smtp-connection";
 export function tlsOptions(account: Account, configuredCa: string | null, ignoreTls: boolean): SMTPConnectionOptions {
   const { security } = account;
   const hasPassword = account.password !== null;
+  // What a tenant's account connects to is an address; its certificate is to be that of the name.
+  const named = account.restricted && isIP(account.host) === 0 ? account.host : null;
+  const servername = account.tlsServername ?? named;
   const ca = account.tlsCa ?? configuredCa;
   return {
     secure: security === "tls",
@@ -18,7 +22,7 @@ export function tlsOptions(account: Account, configuredCa: string | null, ignore
     tls: {
       rejectUnauthorized: security === "tls" || security === "starttls" || hasPassword,
       ...(ca === null ? {} : { secureContext: trusting(ca) }),
-      ...(account.tlsServername === null ? {} : { servername: account.tlsServername }),
+      ...(servername === null ? {} : { servername }),
     },
   };
 }

@@ -1,8 +1,9 @@
 import type { Claim, Store } from "@async-mail/db/store";
 import type { Clock } from "@async-mail/runtime/clock";
+import type { Presence } from "@async-mail/runtime/presence";
 import type { Relay } from "./relay.ts";
 
-/** Sees to it that nothing leaves of what was claimed ahead, once the service is suspended or its account held. */
+/** Sees to it that nothing leaves of what was claimed ahead, once the service, its tenant or its batch is suspended, or its account held. */
 export type Withholding = {
   /** Looks what is to be withheld, though not at every call. */
   look(): Promise<void>;
@@ -13,51 +14,46 @@ export type Withholding = {
 };
 
 type Options = {
-  store: { service: Pick<Store["service"], "status">; accounts: Pick<Store["accounts"], "get"> };
+  store: { queue: Pick<Store["queue"], "withheld"> };
   relay: Pick<Relay, "waiting" | "withhold">;
+  presence: Pick<Presence, "process">;
   clock: Pick<Clock, "now">;
 };
 
 /** Between two looks, each of which reads the state of all accounts that have messages waiting for a connection. */
 export const LOOK_MS = 100;
 
-export function createWithholding({ store, relay, clock }: Options): Withholding {
-  let withheld: "all" | Set<number> = new Set();
+export function createWithholding({ store, relay, presence, clock }: Options): Withholding {
+  let accounts = new Set<number>();
+  let messages = new Set<number>();
   let lookMs = Number.NEGATIVE_INFINITY;
 
-  function withhold(which: "all" | Set<number>): void {
-    withheld = which;
-    relay.withhold(which);
-  }
-
-  async function heldAccounts(): Promise<Set<number>> {
-    // What is withheld already has nothing waiting any more; a claim will tell when that is over.
-    const held = withheld === "all" ? new Set<number>() : withheld;
-    for (const { accountKey, account } of relay.waiting()) if (await isHeld(account.id)) held.add(accountKey);
-    return held;
-  }
-
-  /** Of a fault's hold that has run out, one message is out to try. */
-  async function isHeld(id: string): Promise<boolean> {
-    const now = clock.now();
-    const record = await store.accounts.get(id, now);
-    if (record === null) return true; // deleted: what was not begun ends with it
-    return record.state === "held" && (record.untilMs === null || record.untilMs > now.wallMs);
+  function withholdAll(): void {
+    accounts = new Set();
+    messages = new Set();
+    relay.withhold("all");
   }
 
   return {
     async look() {
-      const { steadyMs } = clock.now();
-      if (steadyMs < lookMs) return;
-      lookMs = steadyMs + LOOK_MS;
-      const { active } = await store.service.status();
-      withhold(active ? await heldAccounts() : "all");
+      const now = clock.now();
+      if (now.steadyMs < lookMs) return;
+      lookMs = now.steadyMs + LOOK_MS;
+      const waiting = relay.waiting().map(({ accountKey }) => accountKey);
+      const found = await store.queue.withheld(presence.process(), waiting, now);
+      if (found === "all") return withholdAll();
+      // What is withheld already has nothing waiting any more; a claim will tell when that is over.
+      for (const key of found.accounts) accounts.add(key);
+      messages = new Set(found.messages);
+      relay.withhold({ accounts, messages });
     },
-    suspended: () => withhold("all"),
+    suspended: withholdAll,
     claimed(claims) {
-      const held = withheld === "all" ? new Set<number>() : withheld;
-      for (const { accountKey } of claims) held.delete(accountKey);
-      withhold(held);
+      for (const { accountKey, messageKey } of claims) {
+        accounts.delete(accountKey);
+        messages.delete(messageKey);
+      }
+      relay.withhold({ accounts, messages });
     },
   };
 }

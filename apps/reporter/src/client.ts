@@ -1,8 +1,12 @@
 import type { ReportItem } from "@async-mail/domain/report";
 import type { Instant } from "@async-mail/domain/time";
 import { toDate } from "@async-mail/runtime/clock";
+import { anyButLinkLocal, createEgress } from "@async-mail/runtime/egress";
+import type { Lookup } from "@async-mail/runtime/permitted-lookup";
 import { retryAfterMs } from "@async-mail/runtime/retry-after";
 import { Agent, type Dispatcher, request } from "undici";
+import type { Endpoint } from "./endpoint.ts";
+import { noAnswer } from "./no-answer.ts";
 import { createSigner, type Sign } from "./signature.ts";
 
 /** What came back of one POST. */
@@ -17,18 +21,13 @@ export type Client = {
 };
 
 export type ClientOptions = {
-  url: string;
-  user: string | null;
-  password: string | null;
-  /** Bearer; wins over user and password. */
-  token: string | null;
   /** For the whole call, the answer's last byte included. */
   timeoutMs: number;
-  /** `whsec_…`, or two of them, comma separated. */
-  signingSecret: string | null;
   userAgent: string;
   /** A text never used before, for `webhook-id`. */
   newId(): string;
+  /** Shared by all clients of tenants, since it takes slow names a few at a time. */
+  lookup: Lookup;
 };
 
 /** An answer is a few counts and ids; whoever sends more is cut off here and read as far as that. */
@@ -36,20 +35,15 @@ const MAX_ANSWER_BYTES = 1_048_576;
 /** No answer silences the reports for longer, whatever it asks. */
 const LONGEST_RETRY_AFTER_MS = 3_600_000;
 
-/** The endpoint that gets the reports. Redirects are answers, not followed: the credentials are for this address. */
-export function createClient(options: ClientOptions): Client {
-  const url = new URL(options.url);
-  const sign = options.signingSecret === null ? null : createSigner(options.signingSecret);
-  const standing = standingHeaders(options);
-  // The total time-out of `post` governs, so undici's idle timers are off. Connections are kept for a burst of calls
-  // only: one that the client closes while it is being used again would look like a failed call.
-  const agent = new Agent({
-    connections: 1,
-    keepAliveTimeout: 1000,
-    headersTimeout: 0,
-    bodyTimeout: 0,
-    connect: { timeout: options.timeoutMs },
-  });
+/**
+ * The endpoint that gets the reports. Redirects are answers, not followed: the credentials are for this address. Its
+ * connection is its own, so that no other's call waits for it, on the same host neither.
+ */
+export function createClient(endpoint: Endpoint, options: ClientOptions): Client {
+  const url = new URL(endpoint.url);
+  const sign = endpoint.signingSecret === null ? null : createSigner(endpoint.signingSecret);
+  const standing = standingHeaders(endpoint, options);
+  const dispatcher = endpoint.anyAddress ? connectionToAny(options) : connectionToTenant(options);
 
   return {
     async post(reports, now, signal) {
@@ -57,42 +51,65 @@ export function createClient(options: ClientOptions): Client {
       const headers = { ...standing, ...signatureHeaders(sign, options.newId, now, body) };
       const timeout = AbortSignal.timeout(Math.ceil(options.timeoutMs));
       const cut = AbortSignal.any([timeout, signal]);
-      try {
-        const answer = await request(url, { method: "POST", headers, body, dispatcher: agent, signal: cut });
+      const answered = async (): Promise<CallResult> => {
+        const answer = await request(url, { method: "POST", headers, body, dispatcher, signal: cut });
         return {
           answered: true,
           status: answer.statusCode,
           body: await readText(answer.body),
           retryAfterMs: retryAfterMs([answer.headers["retry-after"]].flat()[0], now.wallMs, LONGEST_RETRY_AFTER_MS),
         };
+      };
+      try {
+        return await orAborted(answered(), cut);
       } catch (error) {
         if (timeout.aborted) return { answered: false, reason: `no answer within ${options.timeoutMs / 1000} s` };
         if (signal.aborted) return { answered: false, reason: "cut short, since this reporter stops" };
-        return { answered: false, reason: reasonOf(error) };
+        return { answered: false, reason: noAnswer(error) };
       }
     },
-    close: () => agent.destroy(),
+    close: () => dispatcher.destroy(),
   };
 }
 
-function standingHeaders(options: ClientOptions): Record<string, string> {
-  const authorization = authorizationOf(options);
+/**
+ * The total time-out of `post` governs, so undici's idle timers are off. Connections are kept for a burst of calls
+ * only: one that the client closes while it is being used again would look like a failed call.
+ */
+function connectionToAny({ timeoutMs }: ClientOptions): Dispatcher {
+  return new Agent({
+    connections: 1,
+    keepAliveTimeout: 1000,
+    headersTimeout: 0,
+    bodyTimeout: 0,
+    connect: { timeout: timeoutMs },
+  });
+}
+
+function connectionToTenant({ timeoutMs, lookup }: ClientOptions): Dispatcher {
+  return createEgress({ mayReach: anyButLinkLocal, connectTimeoutMs: timeoutMs, connectionsPerOrigin: 1, lookup });
+}
+
+/** A request that still waits for its connection does not hear of its signal. */
+async function orAborted<T>(asked: Promise<T>, signal: AbortSignal): Promise<T> {
+  const aborted = Promise.withResolvers<never>();
+  const abort = () => aborted.reject(signal.reason);
+  signal.addEventListener("abort", abort);
+  if (signal.aborted) abort();
+  try {
+    return await Promise.race([asked, aborted.promise]);
+  } finally {
+    signal.removeEventListener("abort", abort);
+  }
+}
+
+function standingHeaders({ authorization }: Endpoint, { userAgent }: ClientOptions): Record<string, string> {
   return {
     "content-type": "application/json",
     accept: "application/json",
-    "user-agent": options.userAgent,
+    "user-agent": userAgent,
     ...(authorization === null ? {} : { authorization }),
   };
-}
-
-function authorizationOf({ token, user, password }: ClientOptions): string | null {
-  if (token !== null) return `Bearer ${token}`;
-  if (user !== null || password !== null) return basic(user ?? "", password ?? "");
-  return null;
-}
-
-function basic(user: string, password: string): string {
-  return `Basic ${Buffer.from(`${user}:${password}`).toString("base64")}`;
 }
 
 function signatureHeaders(sign: Sign | null, newId: () => string, now: Instant, body: string): Record<string, string> {
@@ -109,10 +126,4 @@ async function readText(body: Dispatcher.ResponseData["body"]): Promise<string> 
     if (bytes > MAX_ANSWER_BYTES) break;
   }
   return Buffer.concat(chunks).toString("utf8");
-}
-
-/** The connection's own words: undici wraps what happens to several addresses in one error without a text. */
-function reasonOf(error: unknown): string {
-  if (error instanceof AggregateError && error.errors.length > 0) return error.errors.map(reasonOf).join("; ");
-  return error instanceof Error ? error.message || error.name : String(error);
 }

@@ -1,18 +1,21 @@
-import type { Store } from "@async-mail/db/store";
+import type { Store, TenantClient } from "@async-mail/db/store";
 import type { Clock } from "@async-mail/runtime/clock";
 import type { Log } from "@async-mail/runtime/log";
+import { hasClient } from "./endpoint.ts";
 import { type Contender, leads } from "./lead.ts";
 import type { ReporterMetrics } from "./metrics.ts";
+import { named } from "./named.ts";
+import { tenantRound } from "./tenant-round.ts";
 import type { Watchdog } from "./watchdog.ts";
 
 export type House = Pick<Contender, "presence"> & {
-  store: Pick<Store, "housekeeping" | "reports" | "processes">;
+  store: Pick<Store, "of" | "tenants" | "housekeeping" | "processes">;
   clock: Pick<Clock, "now">;
   log: Pick<Log, "purged" | "expired" | "reportGivenUp">;
   metrics: ReporterMetrics;
   watchdog: Watchdog;
-  /** There is a client to report to; without one, messages are purged by the age of their end. */
-  reports: boolean;
+  /** The configuration names a client. The messages of tenants without one are purged by the age of their end. */
+  configured: boolean;
   /** 0 or less: for ever. */
   retentionMs: number;
   /** 0: a report is never given up. */
@@ -40,8 +43,9 @@ export function newChores(nowMs: number): Chore[] {
     { everyMs: 2_000, dueMs: nowMs, step: checkpoint },
     // Not at once: dispatchers that start together with this process have not claimed anything yet.
     { everyMs: 2_000, dueMs: nowMs + 10_000, step: watch },
-    { everyMs: 5_000, dueMs: nowMs, step: giveUp },
-    { everyMs: 5_000, dueMs: nowMs, step: purge },
+    { everyMs: 2_000, dueMs: nowMs, step: tidyTenants },
+    { everyMs: 5_000, dueMs: nowMs, step: tenantRound(STEP_ROWS, reportedTo, giveUp) },
+    { everyMs: 5_000, dueMs: nowMs, step: tenantRound(STEP_ROWS, everyTenant, purge) },
     { everyMs: 60_000, dueMs: nowMs, step: trim },
   ];
 }
@@ -71,23 +75,45 @@ async function expire({ store, clock, log, messageMaxAgeMs }: House): Promise<bo
   return count >= STEP_ROWS;
 }
 
-async function giveUp({ store, clock, log, metrics, reports, reportMaxAgeMs }: House): Promise<boolean> {
-  if (!reports || reportMaxAgeMs <= 0) return false;
+async function tidyTenants({ store, clock, retentionMs }: House): Promise<boolean> {
   const now = clock.now();
-  const count = await store.reports.giveUp(Math.floor(now.wallMs - reportMaxAgeMs), STEP_ROWS, now);
-  if (count > 0) log.reportGivenUp({ count });
-  metrics.givenUp.inc(count);
-  return count >= STEP_ROWS;
+  // Kept for ever, a deleted tenant goes only with its last report.
+  const deletedBeforeMs = retentionMs <= 0 ? 0 : Math.floor(now.wallMs - retentionMs);
+  return (await store.housekeeping.tidyTenants(deletedBeforeMs, STEP_ROWS, now)) >= STEP_ROWS;
 }
 
-async function purge({ store, clock, log, metrics, reports, retentionMs }: House): Promise<boolean> {
-  if (retentionMs <= 0) return false;
+function reportedTo({ store }: House): Promise<TenantClient[]> {
+  return store.tenants.clients();
+}
+
+type Purged = Pick<TenantClient, "tenant" | "id" | "baseUrl">;
+
+/** Deleted ones too, as long as they may have something to report. */
+async function everyTenant({ store }: House): Promise<Purged[]> {
+  const [tenants, clients] = await Promise.all([store.tenants.list(), store.tenants.clients()]);
+  const known = tenants.map(({ tenant, id, clientBaseUrl }) => ({ tenant, id, baseUrl: clientBaseUrl }));
+  return [...known, ...clients.filter(({ deleted }) => deleted)];
+}
+
+async function giveUp(house: House, client: TenantClient, rows: number): Promise<number> {
+  const { store, clock, log, metrics, configured, reportMaxAgeMs } = house;
+  if (!hasClient(client, configured) || reportMaxAgeMs <= 0 || client.nextReportMs === null) return 0;
+  const now = clock.now();
+  const count = await store.of(client.tenant).reports.giveUp(Math.floor(now.wallMs - reportMaxAgeMs), rows, now);
+  if (count > 0) log.reportGivenUp({ count, ...named(client) });
+  metrics.givenUp.inc(count);
+  return count;
+}
+
+async function purge(house: House, client: Purged, rows: number): Promise<number> {
+  const { store, clock, log, metrics, configured, retentionMs } = house;
+  if (retentionMs <= 0) return 0;
   const beforeMs = Math.floor(clock.now().wallMs - retentionMs);
-  const before = { reportedBeforeMs: beforeMs, endedBeforeMs: reports ? null : beforeMs };
-  const count = await store.housekeeping.purge(before, STEP_ROWS);
-  if (count > 0) log.purged({ count });
+  const before = { reportedBeforeMs: beforeMs, endedBeforeMs: hasClient(client, configured) ? null : beforeMs };
+  const count = await store.of(client.tenant).messages.purge(before, rows);
+  if (count > 0) log.purged({ count, ...named(client) });
   metrics.purged.inc(count);
-  return count >= STEP_ROWS;
+  return count;
 }
 
 async function trim({ store, clock }: House): Promise<boolean> {

@@ -4,6 +4,7 @@ import { seedScheduler } from "@async-mail/db/seed";
 import { openStore } from "@async-mail/db/sqlite/open";
 import { bootReading, createClock } from "@async-mail/runtime/clock";
 import { startConfig } from "@async-mail/runtime/config";
+import { startKeys } from "@async-mail/runtime/key-ring";
 import { createLog } from "@async-mail/runtime/log";
 import { runLoop } from "@async-mail/runtime/loop";
 import { createMetrics } from "@async-mail/runtime/metrics";
@@ -11,12 +12,16 @@ import { keepPresence } from "@async-mail/runtime/presence";
 import { whyNotReady } from "@async-mail/runtime/readiness";
 import { createShutdown } from "@async-mail/runtime/shutdown";
 import { serveStatus, statusPorts } from "@async-mail/runtime/status-server";
+import { systemLookup } from "@async-mail/runtime/system-lookup";
 import { createWake } from "@async-mail/runtime/wake";
 import self from "../package.json" with { type: "json" };
 import { createClient } from "./client.ts";
+import { closeDesk, loseLead, newDesk, reportAll } from "./desk.ts";
+import { configuredEndpoint } from "./endpoint.ts";
 import { type House, keepHouse, newChores } from "./housekeeping.ts";
 import { reporterMetrics } from "./metrics.ts";
-import { newSession, type Reporter, reportPending } from "./report.ts";
+import type { Reporter } from "./report.ts";
+import { withRest } from "./rest.ts";
 import { createWatchdog } from "./watchdog.ts";
 
 /** A report may be a second late; looking ten times as often would cost twice the idle CPU. */
@@ -29,7 +34,14 @@ const shutdown = createShutdown({ graceMs: delivery.shutdownGraceSeconds * 1000,
 const { stopping, deadline } = shutdown;
 const onFault = createFaultHandler({ log, exit: shutdown.exit });
 
-const store = await openStore({ path: storage.dbPath, synchronous: storage.synchronous, sandbox, boot: bootReading() });
+const keys = startKeys(storage, log);
+const store = await openStore({
+  path: storage.dbPath,
+  synchronous: storage.synchronous,
+  sandbox,
+  keys,
+  boot: bootReading(),
+});
 const clock = createClock(store.steadyOffsetMs);
 await seedScheduler(store, scheduler);
 const measured = createMetrics({ process: "reporter", version });
@@ -55,6 +67,7 @@ const status = await serveStatus({
 log.started({ version, database: storage.dbPath, number: presence.process() });
 
 const counted = reporterMetrics(measured, store.busy);
+const configured = configuredEndpoint(sync);
 const house: House = {
   store,
   presence,
@@ -62,12 +75,36 @@ const house: House = {
   log,
   metrics: counted,
   watchdog: createWatchdog({ store, clock, log, afterMs: delivery.stalledAfterSeconds * 1000 }),
-  reports: sync.proxySyncUrl !== null,
+  configured: configured !== null,
   retentionMs: delivery.deliveryReportRetentionSeconds * 1000,
   reportMaxAgeMs: sync.reportMaxAgeSeconds * 1000,
   messageMaxAgeMs: delivery.maxAgeSeconds * 1000,
 };
 const chores = newChores(clock.now().steadyMs);
+const timeoutMs = sync.proxySyncTimeoutSeconds * 1000;
+const calling = {
+  timeoutMs,
+  userAgent: `gnr-async-mail-service/${version}`,
+  newId: randomUUID,
+  lookup: systemLookup({ patienceMs: timeoutMs }),
+};
+const reporter: Reporter = {
+  store,
+  configured,
+  connect: (endpoint) => createClient(endpoint, calling),
+  presence,
+  clock,
+  log,
+  metrics: counted,
+  random: Math.random,
+  batchSize: sync.proxySyncBatchSize,
+  intervalMs: sync.proxySyncIntervalSeconds * 1000,
+  timezone: scheduler.timezone,
+  deadline,
+};
+const wake = createWake({ changed: () => store.changed(), clock, idleMs: IDLE_LOOK_MS });
+const desk = newDesk({ onEnd: wake.nudge, onError: (error) => onFault(error, "reporting") });
+presence.onLost(() => loseLead(desk));
 const running = [
   runLoop({
     pass: () => keepHouse(house, chores),
@@ -75,47 +112,18 @@ const running = [
     signal: stopping,
     onError: (error) => onFault(error, "housekeeping"),
   }),
-];
-
-const client =
-  sync.proxySyncUrl === null
-    ? null
-    : createClient({
-        url: sync.proxySyncUrl,
-        user: sync.proxySyncUser,
-        password: sync.proxySyncPassword,
-        token: sync.proxySyncToken,
-        timeoutMs: sync.proxySyncTimeoutSeconds * 1000,
-        signingSecret: sync.signingSecret,
-        userAgent: `gnr-async-mail-service/${version}`,
-        newId: randomUUID,
-      });
-
-if (client !== null) {
-  const reporter: Reporter = {
-    store,
-    client,
-    presence,
+  runLoop({
+    pass: withRest(() => reportAll(reporter, desk), clock),
+    wake,
     clock,
-    log,
-    metrics: counted,
-    random: Math.random,
-    batchSize: sync.proxySyncBatchSize,
-    intervalMs: sync.proxySyncIntervalSeconds * 1000,
-    timezone: scheduler.timezone,
-    acknowledge: sync.acknowledge,
-    deadline,
-  };
-  const session = newSession(reporter.batchSize);
-  presence.onLost(() => session.lost.abort());
-  const wake = createWake({ changed: () => store.changed(), clock, idleMs: IDLE_LOOK_MS });
-  const pass = () => reportPending(reporter, session);
-  running.push(runLoop({ pass, wake, clock, signal: stopping, onError: (error) => onFault(error, "reporting") }));
-}
+    signal: stopping,
+    onError: (error) => onFault(error, "reporting"),
+  }),
+];
 
 await shutdown.run(async () => {
   await Promise.all(running);
-  await client?.close();
+  await closeDesk(desk);
   await presence.leave();
   await status.close();
   await store.close();

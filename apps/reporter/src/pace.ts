@@ -11,7 +11,7 @@ export type Pace = {
   failedAlone: number;
   /** The back-off, or Retry-After; a run-now ends it early: the client itself asks to be called. */
   notBeforeMs: number;
-  /** What nothing ends early: the shortest wait after a failure, gathering. */
+  /** What nothing ends early: the shortest wait after a failure, gathering, a rest. */
   atLeastMs: number;
 };
 
@@ -74,6 +74,11 @@ function afterOneAlone(pace: Pace, suspect: boolean): Pace {
 function afterMany(pace: Pace, { count, answered }: Failure): Pace {
   const size = answered && count > 1 ? Math.floor(count / 2) : pace.size;
   return { ...pace, size, failures: pace.failures + 1 };
+}
+
+/** Nothing is called before then. */
+export function resting(pace: Pace, untilMs: number): Pace {
+  return { ...pace, atLeastMs: Math.max(pace.atLeastMs, untilMs) };
 }
 
 /** Steady ms of the earliest next call. */

@@ -1,7 +1,9 @@
 import type { Account } from "@async-mail/domain/account";
+import type { ShownPayload } from "@async-mail/domain/attachment-secrets";
 import type { Message, Payload, Priority } from "@async-mail/domain/message";
 import type { DeferralClass, Outcome, Recipient } from "@async-mail/domain/outcome";
 import type { Rule } from "@async-mail/domain/schedule";
+import type { ClientAuth, TenantChange, TenantFields } from "@async-mail/domain/tenant";
 import type { Instant } from "@async-mail/domain/time";
 
 /**
@@ -11,18 +13,49 @@ import type { Instant } from "@async-mail/domain/time";
  * file stayed locked past the verb's deadline, and `StorageUnavailable` when the disk or the file refuses.
  */
 export type Store = {
-  messages: MessageStore;
+  /** All that belongs to one tenant, by its `tenant`: nothing of another's can be reached through it. */
+  of(tenant: string): TenantStore;
+  tenants: TenantDirectory;
   queue: QueueStore;
-  reports: ReportStore;
-  accounts: AccountStore;
+  accounts: AccountsInUse;
   rules: RuleStore;
   processes: ProcessStore;
   service: ServiceStore;
   housekeeping: HousekeepingStore;
+  /** Encrypts all secrets with another key, while everything runs: a new one, or the configured one. Throws what the keys throw. */
+  rotateKey(): Promise<Rotation>;
   /** True when another process has committed since the last call. Cheap: reads no table. */
   changed(): boolean;
   busy(): Busy;
   close(): Promise<void>;
+};
+
+/** The keys of the secrets in the file, by their ids. */
+export type Keys = {
+  /** Where those stand that are not configured. */
+  file: string;
+  configured: boolean;
+  /** Looks again where others may have added one. */
+  find(id: string): Buffer | null;
+  newest(): { id: string; key: Buffer } | null;
+  ids(): string[];
+  /** The newest, made where there is none. */
+  make(): { id: string; key: Buffer };
+  add(): { id: string; key: Buffer };
+  drop(ids: readonly string[]): void;
+};
+
+/**
+ * `unopened`: secrets that no key opens, left as they were. `scrubbed` false: others were reading, so the reporter will
+ * write the file anew, which may hold what the former key sealed until then.
+ */
+export type Rotation = { keyId: string; resealed: number; unopened: number; scrubbed: boolean };
+
+export type TenantStore = {
+  messages: MessageStore;
+  accounts: AccountStore;
+  reports: ReportStore;
+  service: TenantServiceStore;
 };
 
 /** What other processes' locks have cost since the store was opened: tries in vain, and the time in which something waited. */
@@ -53,20 +86,19 @@ export class StorageRefused extends Error {
 export type MessageStore = {
   /**
    * Stores each message on its own terms; answers in the same order. An id already stored is `duplicate id`, unless it
-   * ended in `error`: then it starts afresh, with its history and Message-ID.
+   * ended in `error`: then it starts afresh, with its history and Message-ID. With `resent` `replaces`, an unsent one is
+   * replaced (or left, where it is equal or being sent), and one that was sent is reported once more: all are `queued`.
    */
-  enqueue(
-    messages: Message[],
-    now: Instant,
-  ): Promise<("queued" | "duplicate id" | "account not found" | "missing account configuration")[]>;
+  enqueue(messages: Message[], now: Instant, resent?: "refused" | "replaces"): Promise<Enqueued[]>;
   /** Deletes whatever is not being sent right now. */
   remove(ids: string[], now: Instant): Promise<{ removed: number; notFound: string[]; inFlight: string[] }>;
   /** Puts failed messages back in the queue. */
   retry(ids: string[], now: Instant): Promise<{ retried: number; notFound: string[]; notFailed: string[] }>;
-  /** Deletes final messages reported before `reportedBeforeMs` (wall), and with `endedBeforeMs` also those not reported that ended before it. All of them, in small transactions. */
-  cleanup(before: { reportedBeforeMs: number; endedBeforeMs: number | null }): Promise<number>;
-  /** Grows with every id not stored before; 0: none yet. */
-  newestKey(): Promise<number>;
+  /**
+   * Deletes final messages reported before `reportedBeforeMs` (wall), and with `endedBeforeMs` also those not reported
+   * that ended before it; at most `limit`, in small transactions. Answers how many.
+   */
+  purge(before: { reportedBeforeMs: number; endedBeforeMs: number | null }, limit?: number): Promise<number>;
   /** One page, by priority, then age. `after` is the last record of the page before. */
   list(
     filter: MessageFilter,
@@ -78,6 +110,8 @@ export type MessageStore = {
   get(id: string, now: Instant): Promise<(MessageRecord & { history: HistoryEntry[] }) | null>;
 };
 
+export type Enqueued = "queued" | "duplicate id" | "account not found" | "missing account configuration";
+
 export type MessageStatus = "pending" | "deferred" | "sent" | "error";
 
 export type MessageFilter = {
@@ -85,6 +119,7 @@ export type MessageFilter = {
   /** Only what is not yet final. */
   activeOnly?: boolean;
   accountId?: string;
+  batchCode?: string;
 };
 
 export type ListPosition = { priority: number; key: number };
@@ -94,6 +129,7 @@ export type MessageRecord = {
   id: string;
   status: MessageStatus;
   accountId: string | null;
+  batchCode: string | null;
   priority: Priority;
   deferredMs: number | null;
   deferredReason: string | null;
@@ -111,7 +147,7 @@ export type MessageRecord = {
   /** Empty when the row is damaged. */
   recipients: Recipient[];
   /** Null when the row is damaged. */
-  payload: Payload | null;
+  payload: ShownPayload | null;
 };
 
 export type HistoryEntry = {
@@ -137,6 +173,8 @@ export type QueueStore = {
   claimDue(request: ClaimRequest, now: Instant): Promise<ClaimAnswer>;
   /** Its inline attachments, decoded, in order. Read apart since they may be large. */
   contents(messageKey: number): Promise<Uint8Array[]>;
+  /** What this process has claimed and is not to begin now; `accountKeys`: those it has messages of. Costs no transaction. */
+  withheld(process: number, accountKeys: number[], now: Instant): Promise<Withheld>;
   /** Writes what came of a claim. */
   settle(claim: ClaimRef, outcome: Outcome, now: Instant): Promise<Settled>;
   /**
@@ -146,6 +184,11 @@ export type QueueStore = {
    */
   giveBackConnections(process: number, accountKey: number, keep: number, now: Instant): Promise<void>;
 };
+
+/**
+ * `all`: the service is suspended. Accounts that are held or deleted, or whose tenant is suspended; messages whose batch is.
+ */
+export type Withheld = "all" | { accounts: ReadonlySet<number>; messages: ReadonlySet<number> };
 
 export type Settled = {
   /** False when the claim was lost to another: then nothing was written. */
@@ -196,6 +239,9 @@ export type ClaimRef = { messageKey: number; claim: number };
 /** One message, ours until settled, and all that sending it needs. */
 export type Claim = ClaimRef & {
   id: string;
+  tenant: string;
+  /** As the tenant is known outside. */
+  tenantId: string;
   accountKey: number;
   account: Account;
   /** Connections this process may have open to the account from now on. */
@@ -237,10 +283,17 @@ export type ReportStore = {
   postpone(rows: ReportRef[], untilMs: number, now: Instant): Promise<void>;
   /** Reports older than this are given up: final messages are deleted. At most `limit`; answers how many. */
   giveUp(endedBeforeMs: number, limit: number, now: Instant): Promise<number>;
+  /** Grows with every id not stored before; 0: none yet. */
+  newestKey(): Promise<number>;
   /** What the reporter must remember of its client over restarts. */
   client(): Promise<ClientState>;
   saveClient(state: ClientState): Promise<void>;
+  /** For people: what came of the last call. */
+  saveCall(call: LastCall): Promise<void>;
 };
+
+/** `nextMs`: steady ms of the next call, if nothing happens before. */
+export type LastCall = { atMs: number; outcome: string; nextMs: number | null };
 
 export type ReportRef = { messageKey: number; seq: number };
 
@@ -280,8 +333,6 @@ export type AccountStore = {
     options: { keepPassword: boolean },
     now: Instant,
   ): Promise<{ ok: true } | { ok: false; changed: string }>;
-  /** The configuration's own account; null when it names none. Its password is kept nowhere but in the configuration. */
-  configureDefault(account: Account | null, now: Instant): Promise<void>;
   list(now: Instant): Promise<AccountRecord[]>;
   get(id: string, now: Instant): Promise<AccountRecord | null>;
   /** Its unsent messages become errors `account deleted`; those being sent finish first. Nothing when unknown. */
@@ -295,6 +346,12 @@ export type AccountStore = {
   /** Null until answered. */
   verification(key: number): Promise<{ ok: boolean; text: string } | null>;
   dropVerification(key: number): Promise<void>;
+};
+
+/** Accounts as the processes use them, whosever they are. */
+export type AccountsInUse = {
+  /** The configuration's own account; null when it names none. Its password is kept nowhere but in the configuration. */
+  configureDefault(account: Account | null, now: Instant): Promise<void>;
   /**
    * For a dispatcher: one that nobody has taken yet, with the connection that trying it takes reserved. Never beside
    * `giveBackConnections`.
@@ -366,15 +423,30 @@ export type ProcessStore = {
   leave(process: number, now: Instant): Promise<void>;
 };
 
+/** A tenant's own switches. */
+export type TenantServiceStore = {
+  /** Neither the tenant nor the service is suspended; and its unsent messages. */
+  standing(): Promise<{ active: boolean; pendingMessages: number }>;
+  /** Cheap: hundreds a second share a commit. */
+  runNow(): Promise<void>;
+  /** Grows with every run-now. */
+  runNowCount(): Promise<number>;
+  /** All of the tenant's mail, or the one batch, from now on, those unsent and those to come. */
+  suspend(batch: string | null, by: Operator, now: Instant): Promise<Suspensions>;
+  /** Ends one batch's suspension, or all of the tenant's; a tenant's word ends none of the admin's. */
+  activate(batch: string | null, by: Operator, now: Instant): Promise<Suspensions>;
+};
+
+export type Operator = "admin" | "tenant";
+
+/** `*` alone: the whole tenant. `pending`: unsent messages of what was named. */
+export type Suspensions = { batches: string[]; pending: number };
+
 export type ServiceStore = {
   status(): Promise<{ active: boolean; pendingMessages: number }>;
   /** Writes the first start's switch; nothing when it was ever written. */
   seedActive(active: boolean): Promise<void>;
   setActive(active: boolean): Promise<void>;
-  /** Cheap: hundreds a second share a commit. */
-  runNow(): Promise<void>;
-  /** Grows with every run-now. */
-  runNowCount(): Promise<number>;
   /** Throws when the file cannot be written now or its schema is not ours. */
   checkWritable(): Promise<void>;
   /** Throws when the disk has no room for new messages. */
@@ -395,6 +467,7 @@ export type Stall = {
 /** Kept by the transactions, never counted from the queue. */
 export type ServiceCounts = {
   accounts: {
+    tenantId: string;
     accountId: string;
     pending: number;
     sent: number;
@@ -405,6 +478,7 @@ export type ServiceCounts = {
     slowed: boolean;
     left: AccountRecord["left"];
   }[];
+  tenants: { tenantId: string; pending: number; suspended: boolean; reportsWaiting: number; oldestReportMs: number }[];
   reportsWaiting: number;
   /** Age of the oldest report that waits; 0: none. */
   oldestReportMs: number;
@@ -420,10 +494,80 @@ export type ServiceCounts = {
 export type HousekeepingStore = {
   /** Ends what is no longer worth sending (`expires_ts`), and what waited behind a fault of its account for longer than `maxAgeMs`. Answers how many, at most `limit`. */
   expire(maxAgeMs: number, limit: number, now: Instant): Promise<number>;
-  /** Deletes final messages: reported before `reportedBeforeMs`, or (not null) ended before `endedBeforeMs` though never reported. Wall ms. At most `limit`. */
-  purge(before: { reportedBeforeMs: number; endedBeforeMs: number | null }, limit: number): Promise<number>;
+  /** Goes on with suspensions that are being ended, and removes deleted tenants that owe nobody a report (or were deleted before, in wall ms); at most `limit` rows, answers how many. */
+  tidyTenants(deletedBeforeMs: number, limit: number, now: Instant): Promise<number>;
   /** Frees what only unsent messages need, and the memory of limits older than a day. */
   trim(limit: number, now: Instant): Promise<number>;
   /** Moves the write-ahead log into the file as far as readers allow. */
   checkpoint(): Promise<void>;
+};
+
+// ---------------------------------------------------------------- tenants
+
+/** `tenant` is what all other rows name: the id, but for one made again while the old one of that id is still kept. */
+export type Tenant = TenantFields & {
+  tenant: string;
+  id: string;
+  hasKey: boolean;
+  /** Wall. */
+  createdMs: number;
+  /** Wall. */
+  updatedMs: number;
+};
+
+/** Deleted tenants are found by nobody, but still report. */
+export type TenantDirectory = {
+  find(id: string): Promise<Tenant | null>;
+  /** By the SHA-256 of its key, in hex. */
+  byKey(keyHash: string): Promise<Tenant | null>;
+  /** By id. */
+  list(): Promise<Tenant[]>;
+  /** Inserts, or changes the fields that are given; the key replaces an earlier one. */
+  put(id: string, change: TenantChange, keyHash: string, now: Instant): Promise<void>;
+  /** False: unknown. */
+  change(id: string, change: TenantChange, now: Instant): Promise<boolean>;
+  /** Null: none from now on. False: unknown. */
+  setKey(id: string, keyHash: string | null, now: Instant): Promise<boolean>;
+  /** Its key ends, its unsent messages become errors `tenant deleted`. False: unknown. */
+  remove(id: string, now: Instant): Promise<boolean>;
+  /** How each stands with its client. */
+  syncStatus(now: Instant): Promise<SyncStatus[]>;
+  /** All that may have something to report or to be polled for, deleted ones too. One look for all of them. */
+  clients(): Promise<TenantClient[]>;
+  /** What fetching a tenant's attachments needs. Null: unknown. */
+  sources(tenant: string): Promise<TenantSources | null>;
+};
+
+/** Wall ms; null: never, or not known. */
+export type SyncStatus = {
+  id: string;
+  lastCallMs: number | null;
+  outcome: string | null;
+  nextDueMs: number | null;
+  quietUntilMs: number | null;
+  reportsWaiting: number;
+};
+
+/** A tenant with a client to report to; the tenant `default` without `baseUrl` has the configuration's, if any. */
+export type TenantClient = {
+  tenant: string;
+  id: string;
+  /** Deleted: reported to, but not polled. */
+  deleted: boolean;
+  baseUrl: string | null;
+  syncPath: string;
+  auth: ClientAuth;
+  /** Not suspended. */
+  active: boolean;
+  runNowCount: number;
+  /** Steady ms at which its next report is due; null: none waits. */
+  nextReportMs: number | null;
+};
+
+export type TenantSources = {
+  id: string;
+  baseUrl: string | null;
+  attachmentPath: string;
+  auth: ClientAuth;
+  s3Prefixes: readonly string[];
 };

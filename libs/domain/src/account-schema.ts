@@ -11,6 +11,7 @@ const oneOf = <const T extends string[]>(...words: T) =>
 /** The body of POST /account (contract §3.4) by its shape; what follows from the values is derived by parseAccount. */
 export const AccountSchema = v.object({
   id: text(),
+  tenant_id: v.nullish(v.pipe(text(), v.description("Whose account it is, where the token does not say it."))),
   host: text(),
   port: orDefault("By default 465 for tls, else 587."),
   user: v.nullish(text()),

@@ -46,6 +46,8 @@ export type Account = {
   tlsCa: string | null;
   tlsServername: string | null;
   onAmbiguous: OnAmbiguous | null;
+  /** Another tenant's than `default`: it may connect only where the operator lets tenants. */
+  restricted?: true;
 };
 
 /** The id under which the configuration's own account is kept; no client may claim it. */

@@ -4,6 +4,7 @@ import { readMediaType } from "./media-type.ts";
 import type { RawAttachment } from "./message-schema.ts";
 import { bad, good, quote, type Read } from "./read.ts";
 import { readS3, type StoredS3 } from "./s3-object.ts";
+import { type ClientAuth, readClientAuth } from "./tenant.ts";
 
 /** As posted, but for `content`, which is kept apart as bytes: its size stands here instead, in bytes. */
 export type StoredAttachment = {
@@ -12,7 +13,13 @@ export type StoredAttachment = {
   content_id?: string;
   size?: number;
   url?: string;
+  storage_path?: string;
+  /** How `storage_path` is fetched. */
+  fetch_mode?: "endpoint" | "http_url";
   s3?: StoredS3;
+  /** In lower case; a hint. */
+  content_md5?: string;
+  auth?: ClientAuth;
 };
 
 export type ReadAttachment = {
@@ -26,20 +33,27 @@ export type ReadAttachment = {
 const LONGEST_URL = 16_384;
 /** RFC 2392: an addr-spec between angle brackets; in practice any printable word that is no encoded one. */
 const CONTENT_ID = /^(?=[\x21-\x3b\x3d\x3f-\x7e]{1,500}$)(?!.*=\?.*\?=)/;
-const SOURCES = ["content", "url", "s3"] as const;
+const SOURCES = ["content", "url", "storage_path", "s3"] as const;
+const BASE64_PREFIX = /^base64:/i;
+const MD5 = /^[0-9a-f]{32}$/i;
+/** A mark of the field's client in names: the file's digest. */
+const MD5_MARK = /\{MD5:([0-9a-f]*)\}/gi;
 
 /** One attachment, its inline content decoded. Contract §6. A fault begins with the field's name where it is one field's. */
 export function readAttachment(raw: RawAttachment, maxBytes: number): Read<ReadAttachment> {
   const sources = sourcesOf(raw);
   if (sources.length !== 1)
-    return bad(` has ${sources.join(" and ") || "no source"}, one of content, url and s3 is wanted`);
+    return bad(` has ${sources.join(" and ") || "no source"}, one of content, url, storage_path and s3 is wanted`);
   const described = readDescription(raw);
   if (!described.ok) return described;
   const source = readSource(raw, sources[0]!, maxBytes);
   if (!source.ok) return source;
+  const auth = readAuth(raw);
+  if (!auth.ok) return auth;
   const { stored, warnings } = described.value;
   const { content, ...where } = source.value;
-  return good({ stored: { ...stored, ...where }, content, warnings });
+  const login = auth.value === null ? {} : { auth: auth.value };
+  return good({ stored: { ...stored, ...where, ...login }, content, warnings });
 }
 
 /** Clients that always write all three leave content empty; alone it is an empty file. */
@@ -48,19 +62,56 @@ function sourcesOf(raw: RawAttachment): (typeof SOURCES)[number][] {
   return given.length > 1 && raw.content === "" ? given.filter((source) => source !== "content") : given;
 }
 
-type Source = Pick<StoredAttachment, "size" | "url" | "s3"> & Pick<ReadAttachment, "content">;
+type Source = Pick<StoredAttachment, "size" | "url" | "storage_path" | "fetch_mode" | "s3"> &
+  Pick<ReadAttachment, "content">;
 
-function readSource({ content, url, s3 }: RawAttachment, source: keyof RawAttachment, maxBytes: number): Read<Source> {
-  if (source === "content") return readContent(content!, maxBytes);
-  if (source === "url") return readUrl(url!);
-  const read = readS3(s3!);
+function readSource(raw: RawAttachment, source: keyof RawAttachment, maxBytes: number): Read<Source> {
+  if (source === "content") return under(".content", readContent(raw.content!, maxBytes));
+  if (source === "url") {
+    const fault = faultOfUrl(raw.url!);
+    return fault === null ? good({ url: raw.url!, content: null }) : bad(`.url: ${fault}`);
+  }
+  if (source === "storage_path") return under(".storage_path", readStoragePath(raw, maxBytes));
+  const read = readS3(raw.s3!);
   return read.ok ? good({ s3: read.value, content: null }) : bad(`.s3.${read.fault}`);
+}
+
+function under<T>(field: string, read: Read<T>): Read<T> {
+  return read.ok ? read : bad(`${field}: ${read.fault}`);
+}
+
+/** Never a path on this machine: what is neither base64 nor an address, the tenant's client is asked for. */
+function readStoragePath({ storage_path, fetch_mode }: RawAttachment, maxBytes: number): Read<Source> {
+  const path = storage_path!;
+  const mode = fetch_mode ?? modeOf(path);
+  if (mode === "base64") return readContent(path.replace(BASE64_PREFIX, ""), maxBytes);
+  const fault = mode === "http_url" ? faultOfUrl(path) : faultOfPath(path);
+  return fault === null ? good({ storage_path: path, fetch_mode: mode, content: null }) : bad(fault);
+}
+
+function modeOf(path: string): "base64" | "http_url" | "endpoint" {
+  if (BASE64_PREFIX.test(path)) return "base64";
+  return /^https?:\/\//i.test(path) ? "http_url" : "endpoint";
+}
+
+/** The client's own name for it. */
+function faultOfPath(path: string): string | null {
+  if (path.trim() === "") return "is empty";
+  if (path.length > LONGEST_URL) return `longer than ${LONGEST_URL} characters`;
+  return path.isWellFormed() ? null : "not well-formed Unicode";
+}
+
+function readAuth({ auth }: RawAttachment): Read<ClientAuth | null> {
+  if (!auth) return good(null);
+  const faults: string[] = [];
+  const read = readClientAuth(auth, ["auth"], (loc, msg) => faults.push(`.${loc.join(".")}: ${msg}`));
+  return faults.length === 0 ? good(read.method === "none" ? null : read) : bad(faults[0]!);
 }
 
 function readContent(text: string, maxBytes: number): Read<Source> {
   const content = decodeBase64(text);
-  if (content === null) return bad(".content: not base64");
-  if (content.length > maxBytes) return bad(`.content: ${tooManyBytes(content.length, maxBytes)}`);
+  if (content === null) return bad("not base64");
+  if (content.length > maxBytes) return bad(tooManyBytes(content.length, maxBytes));
   return good({ size: content.length, content });
 }
 
@@ -72,16 +123,22 @@ export function tooManyBytes(bytes: number | null, maxBytes: number): string {
 
 type Description = { stored: StoredAttachment; warnings: string[] };
 
-function readDescription({ filename, content_type, content_id }: RawAttachment): Read<Description> {
+function readDescription(raw: RawAttachment): Read<Description> {
+  const { filename, content_id } = raw;
   const stored: StoredAttachment = {};
   const warnings: string[] = [];
-  const name = safeFileName(filename ?? "");
+  const name = safeFileName(withoutMark(filename ?? ""));
   if (name !== "") stored.filename = name;
-  if (content_type) {
-    const read = readMediaType(content_type);
-    if (!read.ok) return bad(`.content_type: ${read.fault}`);
+  const md5 = md5Of(raw);
+  if (md5 !== null) stored.content_md5 = md5;
+  else if (raw.content_md5) warnings.push(".content_md5 ignored: not 32 hexadecimal digits");
+  const typeField = raw.content_type ? "content_type" : "mime_type";
+  const type = raw[typeField];
+  if (type) {
+    const read = readMediaType(type);
+    if (!read.ok) return bad(`.${typeField}: ${read.fault}`);
     stored.content_type = read.value.type;
-    if (read.value.name !== null) warnings.push(`.content_type: ${takeName(read.value.name, stored)}`);
+    if (read.value.name !== null) warnings.push(`.${typeField}: ${takeName(read.value.name, stored)}`);
   }
   if (content_id) {
     const bare = content_id.trim().replace(/^<(.*)>$/s, "$1");
@@ -89,6 +146,17 @@ function readDescription({ filename, content_type, content_id }: RawAttachment):
     stored.content_id = bare;
   }
   return good({ stored, warnings });
+}
+
+/** As given, or as the names say. */
+function md5Of({ content_md5, filename, storage_path }: RawAttachment): string | null {
+  const marked = [filename, storage_path].map((name) => /\{MD5:([0-9a-f]{32})\}/i.exec(name ?? "")?.[1]);
+  const given = content_md5?.trim() || marked.find((found) => found !== undefined);
+  return given !== undefined && MD5.test(given) ? given.toLowerCase() : null;
+}
+
+function withoutMark(name: string): string {
+  return name.replace(MD5_MARK, "");
 }
 
 /** What becomes of a type's own name, in words. */
@@ -100,9 +168,9 @@ function takeName(name: string, stored: StoredAttachment): string {
   return "name taken for the filename, which is not given";
 }
 
-function readUrl(url: string): Read<Source> {
-  if (url.length > LONGEST_URL) return bad(`.url: longer than ${LONGEST_URL} characters`);
-  return isHttpUrl(url) ? good({ url, content: null }) : bad(".url: not an http or https address");
+function faultOfUrl(url: string): string | null {
+  if (url.length > LONGEST_URL) return `longer than ${LONGEST_URL} characters`;
+  return isHttpUrl(url) ? null : "not an http or https address";
 }
 
 function isHttpUrl(text: string): boolean {
@@ -113,10 +181,19 @@ function isHttpUrl(text: string): boolean {
 }
 
 /** The name under which it goes out: its own, else the last segment of where it is, else `attachment`. */
-export function attachmentName({ filename = "", url, s3 }: StoredAttachment): string {
-  const given = safeFileName(filename);
-  if (given !== "") return given;
-  return safeFileName(url === undefined ? (s3?.key ?? "") : decodedPath(url)) || "attachment";
+export function attachmentName(attachment: StoredAttachment): string {
+  const given = safeFileName(attachment.filename ?? "");
+  return given !== "" ? given : safeFileName(withoutMark(placeOf(attachment))) || "attachment";
+}
+
+function placeOf({ url, storage_path, fetch_mode, s3 }: StoredAttachment): string {
+  if (storage_path !== undefined) return fetch_mode === "http_url" ? decodedPath(storage_path) : pathOnly(storage_path);
+  return url === undefined ? (s3?.key ?? "") : decodedPath(url);
+}
+
+/** A query may be a secret, and is no name. */
+function pathOnly(path: string): string {
+  return path.replace(/[?#].*$/s, "");
 }
 
 function decodedPath(url: string): string {

@@ -4,11 +4,14 @@ import { unsubscribeHeaders } from "./list-unsubscribe.ts";
 import { isInvite, withCharset } from "./media-type.ts";
 import type { Payload } from "./payload.ts";
 import { bad, good, quote, type Read } from "./read.ts";
+import type { ClientAuth } from "./tenant.ts";
 
 /** Where an attachment's bytes come from. `index` counts the message's inline contents. */
 export type AttachmentSource =
   | { kind: "content"; index: number }
-  | { kind: "url"; url: string }
+  | { kind: "url"; url: string; auth: ClientAuth | null }
+  /** The tenant's client is asked for it; `auth` null: with the tenant's own login. */
+  | { kind: "endpoint"; path: string; auth: ClientAuth | null }
   | { kind: "s3"; bucket: string; key: string; versionId: string | null };
 
 export type DraftAttachment = {
@@ -19,6 +22,8 @@ export type DraftAttachment = {
   contentId: string | null;
   /** An invitation: the last alternative of the body rather than a file beside it. At most one of a message. */
   calendar: boolean;
+  /** Of its bytes, as far as the client says; a hint. */
+  md5: string | null;
   source: AttachmentSource;
 };
 
@@ -129,12 +134,18 @@ export function draftAttachments({ attachments = [] }: Payload): DraftAttachment
     contentType: attachment.content_type === undefined ? null : withCharset(attachment.content_type),
     contentId: attachment.content_id ?? null,
     calendar: index === invite,
+    md5: attachment.content_md5 ?? null,
     source: sourceOf(attachment) ?? { kind: "content", index: contents++ },
   }));
 }
 
 /** Null: its content was posted with it. */
-function sourceOf({ url, s3 }: StoredAttachment): AttachmentSource | null {
-  if (url !== undefined) return { kind: "url", url };
+function sourceOf({ url, storage_path, fetch_mode, s3, ...rest }: StoredAttachment): AttachmentSource | null {
+  const auth = rest.auth ?? null;
+  if (url !== undefined) return { kind: "url", url, auth };
+  if (storage_path !== undefined)
+    return fetch_mode === "http_url"
+      ? { kind: "url", url: storage_path, auth }
+      : { kind: "endpoint", path: storage_path, auth };
   return s3 === undefined ? null : { kind: "s3", bucket: s3.bucket, key: s3.key, versionId: s3.version_id ?? null };
 }

@@ -1,11 +1,12 @@
 import * as v from "valibot";
+import { ClientAuthSchema } from "./tenant.ts";
 
 const text = () => v.string("not a string");
 const optionalText = () => v.nullish(text());
 const addresses = () => v.union([v.string(), v.array(v.string())], "neither a string nor a list of strings");
 const seconds = () => v.number("not a number");
 
-/** Contract §6, by its shape alone; exactly one of content, url and s3 is checked behind it. */
+/** Contract §6, by its shape alone; exactly one of content, url, storage_path and s3 is checked behind it. */
 export const AttachmentSchema = v.object(
   {
     filename: optionalText(),
@@ -13,6 +14,18 @@ export const AttachmentSchema = v.object(
     content_id: optionalText(),
     content: v.nullish(v.pipe(text(), v.description("Base64."))),
     url: v.nullish(v.pipe(text(), v.description("http or https."))),
+    storage_path: v.nullish(
+      v.pipe(text(), v.description("Where the tenant's client keeps the file, an http or https address, or base64.")),
+    ),
+    fetch_mode: v.nullish(
+      v.pipe(
+        v.picklist(["endpoint", "http_url", "base64"], "none of endpoint, http_url and base64"),
+        v.description("Of storage_path. Absent: by its beginning."),
+      ),
+    ),
+    mime_type: v.nullish(v.pipe(text(), v.description("content_type, by another name."))),
+    content_md5: v.nullish(v.pipe(text(), v.description("A kept file with this MD5 is used without asking for it."))),
+    auth: v.nullish(v.pipe(ClientAuthSchema, v.description("The login for url and storage_path."))),
     s3: v.nullish(v.object({ bucket: text(), key: text(), version_id: optionalText() }, "not an object")),
   },
   "not an object",
@@ -36,7 +49,9 @@ export const ListUnsubscribeSchema = v.object(
 export const MessageSchema = v.object(
   {
     id: v.pipe(text(), v.description("The client's own; at most 255 characters.")),
+    tenant_id: v.nullish(v.pipe(text(), v.description("Whose message it is, where the token does not say it."))),
     account_id: v.nullish(v.pipe(text(), v.description("Absent: the default account."))),
+    batch_code: v.nullish(v.pipe(text(), v.description("Suspend and activate can name it; at most 64 characters."))),
     from: text(),
     to: addresses(),
     cc: v.nullish(addresses()),

@@ -32,6 +32,8 @@ export type Message = {
   id: string;
   /** null: the default account. */
   accountId: string | null;
+  /** null: none. */
+  batchCode: string | null;
   priority: Priority;
   /** Epoch ms of the wall clock; null: now. Never in the past of the moment it was parsed. */
   deferredMs: number | null;
@@ -62,6 +64,7 @@ export type ParseContext = {
 export type ParseResult = { ok: true; message: Message; warnings: string[] } | { ok: false; rejection: Rejection };
 
 const MAX_ID = 255;
+const MAX_BATCH_CODE = 64;
 
 /** One message of add-messages: all that it takes to queue it, or the reason why not. Contract §3.3. */
 export function parseMessage(raw: unknown, context: ParseContext): ParseResult {
@@ -114,6 +117,8 @@ function readShape(raw: Record<string, unknown>): Read<RawMessage> {
 function readMessage(raw: RawMessage, context: ParseContext): Read<{ message: Message; warnings: string[] }> {
   const id = named("id", readId(raw.id));
   if (!id.ok) return id;
+  const batchCode = named("batch_code", readBatchCode(raw.batch_code));
+  if (!batchCode.ok) return batchCode;
   const terms = readTerms(raw, context);
   if (!terms.ok) return terms;
   const listUnsubscribe = raw.list_unsubscribe ? readListUnsubscribe(raw.list_unsubscribe) : good(null);
@@ -140,6 +145,7 @@ function readMessage(raw: RawMessage, context: ParseContext): Read<{ message: Me
   const message: Message = {
     id: raw.id,
     accountId: raw.account_id || null,
+    batchCode: batchCode.value,
     ...terms.value,
     messageId: messageId.value,
     recipients: recipientsOf(draft.value),
@@ -155,6 +161,14 @@ function readId(id: string): Read<string> {
   if (id.length > 2 * MAX_ID || [...id].length > MAX_ID) return bad(`longer than ${MAX_ID} characters`);
   if (id === "." || id === "..") return bad(`${quote(id)} cannot be asked for in a URL`);
   return id.isWellFormed() ? good(id) : bad("not well-formed Unicode");
+}
+
+/** Empty is none. */
+function readBatchCode(code: string | null | undefined): Read<string | null> {
+  if (!code) return good(null);
+  if ([...code].length > MAX_BATCH_CODE) return bad(`longer than ${MAX_BATCH_CODE} characters`);
+  if (code === "*") return bad("* stands for the whole tenant");
+  return code.isWellFormed() ? good(code) : bad("not well-formed Unicode");
 }
 
 type Terms = Pick<Message, "priority" | "deferredMs" | "expiresMs" | "onAmbiguous">;

@@ -8,6 +8,7 @@ import { oneLine } from "./read.ts";
 export type Payload = {
   id: string;
   account_id?: string;
+  batch_code?: string;
   from: string;
   to: string | string[];
   cc?: string | string[];
@@ -39,6 +40,7 @@ export type ReadFields = {
 export function toPayload(raw: RawMessage, { headers, attachments, listUnsubscribe }: ReadFields): Payload {
   const payload: Payload = { id: raw.id, from: raw.from, to: raw.to, subject: oneLine(raw.subject) };
   if (raw.account_id) payload.account_id = raw.account_id;
+  if (raw.batch_code) payload.batch_code = raw.batch_code;
   if (raw.cc?.length) payload.cc = raw.cc;
   if (raw.bcc?.length) payload.bcc = raw.bcc;
   if (raw.reply_to?.length) payload.reply_to = raw.reply_to;

@@ -10,6 +10,11 @@ export function isS3Allowed(allow: readonly string[], place: S3Place): boolean {
   return !MAY_BE_ANOTHER.test(place.key) && allow.some((entry) => covers(entry, place));
 }
 
+/** As `isS3Allowed`, by a tenant's own `s3_prefixes`: an empty list is nothing. */
+export function isTenantS3Allowed(prefixes: readonly string[], place: S3Place): boolean {
+  return prefixes.length > 0 && isS3Allowed(prefixes, place);
+}
+
 /**
  * A segment that is empty, `.` or `..`, also as escapes. To S3 these are names like any other, but a gateway before it
  * may resolve them as a path, and would then fetch from a place that is not in the list.

@@ -38,25 +38,35 @@ export function loadConfig({ argv, env, cwd }: ConfigInput): LoadedConfig {
  * printed instead; then, and when it has faults, the process ends here.
  */
 export function startConfig(kind: ProcessKind): Config {
-  const argv = process.argv.slice(2);
-  const loaded = loadOrExplain({ argv, env: process.env, cwd: process.cwd() }, kind);
-  if (loaded === null) return process.exit(1);
-  if (argv.includes("--check")) {
-    process.stdout.write(checkText(loaded));
-    return process.exit(0);
-  }
-  const log = createLog({ level: loaded.config.logging.level, process: kind });
-  for (const warning of loaded.warnings) log.warning(warning);
-  return loaded.config;
+  const { config, warnings } = loadOrEnd(kind);
+  const log = createLog({ level: config.logging.level, process: kind });
+  for (const warning of warnings) log.warning(warning);
+  return config;
 }
 
-function loadOrExplain(input: ConfigInput, kind: ProcessKind): LoadedConfig | null {
+/** For a command that a person runs: as the processes have it, but told in lines of text. */
+export function commandConfig(name: string): Config {
+  const { config, warnings } = loadOrEnd(name);
+  for (const warning of warnings) process.stderr.write(`${name}: ${warning}\n`);
+  return config;
+}
+
+function loadOrEnd(name: string): LoadedConfig {
+  const argv = process.argv.slice(2);
+  const loaded = loadOrExplain({ argv, env: process.env, cwd: process.cwd() }, name);
+  if (loaded === null) return process.exit(1);
+  if (!argv.includes("--check")) return loaded;
+  process.stdout.write(checkText(loaded));
+  return process.exit(0);
+}
+
+function loadOrExplain(input: ConfigInput, name: string): LoadedConfig | null {
   try {
     return loadConfig(input);
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
     const count = error.faults.length === 1 ? "a fault" : `${error.faults.length} faults`;
-    process.stderr.write(`${kind}: the configuration has ${count}\n${error.message}\n`);
+    process.stderr.write(`${name}: the configuration has ${count}\n${error.message}\n`);
     return null;
   }
 }

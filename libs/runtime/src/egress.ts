@@ -5,7 +5,7 @@ import { type Lookup, permittedLookup } from "./permitted-lookup.ts";
 import { systemLookup } from "./system-lookup.ts";
 
 export { type AddressRule, ForbiddenAddress } from "./address-rule.ts";
-export { publicAddressesOnly } from "./public-addresses.ts";
+export { anyButLinkLocal, publicAddressesOnly } from "./public-addresses.ts";
 
 export type EgressOptions = {
   mayReach: AddressRule;

@@ -7,7 +7,10 @@ export type Log = ReturnType<typeof createLog>;
 
 export type SettledOutcome = "sent" | "deferred" | "held" | "error" | "given_back";
 
-type Settled = {
+/** Of another than the tenant `default`. */
+type OfTenant = { tenant?: string };
+
+type Settled = OfTenant & {
   id: string;
   account: string;
   outcome: SettledOutcome;
@@ -43,6 +46,13 @@ export function createLog({ level, process: kind, destination }: LogOptions) {
       logger[fields.code === 0 ? "info" : "error"]({ event: "stopped", ...fields }, `${kind} stopped`),
     tokenMade: (fields: { file: string }) =>
       logger.info({ event: "token_made", ...fields }, `made an API token, kept in ${fields.file}`),
+    keyMade: (fields: { file: string }) =>
+      logger.warn(
+        { event: "key_made", ...fields },
+        `made an encryption key, kept in ${fields.file}: whoever has it and the database can read the passwords in it, and a backup of the database is of no use without it`,
+      ),
+    keyExposed: (fields: { file: string }) =>
+      logger.warn({ event: "key_exposed", ...fields }, `${fields.file} can be read by other users, wanted: mode 600`),
     warning: (text: string, fields: Record<string, unknown> = {}) => logger.warn({ event: "warning", ...fields }, text),
     failed: (error: unknown, fields: { what: string } & Record<string, unknown>) =>
       logger.error({ event: "failed", ...fields, ...described(error) }, `${fields.what} failed`),
@@ -54,13 +64,10 @@ export function createLog({ level, process: kind, destination }: LogOptions) {
     ),
 
     /** Who reads the log after an incident asks first who stopped the mail. */
-    operated: (fields: { action: string; account?: string; reason?: string }) =>
-      logger.info(
-        { event: "operated", ...fields },
-        fields.account === undefined ? fields.action : `${fields.action}: account ${fields.account}`,
-      ),
+    operated: (fields: { action: string; tenant?: string; account?: string; batch?: string; reason?: string }) =>
+      logger.info({ event: "operated", ...fields }, [fields.action, ...operatedOn(fields)].join(": ")),
     // As with `settled`: what was taken is in the file, what was not is what people look for.
-    enqueued: (fields: { queued: number; rejected: number }) =>
+    enqueued: (fields: OfTenant & { queued: number; rejected: number }) =>
       logger[fields.rejected > 0 ? "info" : "debug"](
         { event: "enqueued", ...fields },
         `enqueued ${fields.queued}, rejected ${fields.rejected}`,
@@ -74,7 +81,7 @@ export function createLog({ level, process: kind, destination }: LogOptions) {
       ),
     damaged: (fields: { id: string; error: string }) =>
       logger.error({ event: "damaged", ...fields }, `the row of ${fields.id} is damaged: ${fields.error}`),
-    leaseLost: (fields: { id: string; account: string }) =>
+    leaseLost: (fields: OfTenant & { id: string; account: string }) =>
       logger.warn({ event: "lease_lost", ...fields }, `claim on ${fields.id} was lost to another`),
     struckOff: (fields: { number: number; kind: string }) =>
       logger.warn(
@@ -84,14 +91,16 @@ export function createLog({ level, process: kind, destination }: LogOptions) {
     wasStruckOff: (fields: { number: number }) =>
       logger.warn({ event: "was_struck_off", ...fields }, "others struck this process off; registering anew"),
     // `gapMs` and `connections` when its server found it too fast: its pace after the hold.
-    accountHeld: (fields: {
-      account: string;
-      reason: string;
-      untilMs: number | null;
-      gapMs?: number;
-      connections?: number;
-    }) => logger.warn({ event: "account_held", ...fields }, `account ${fields.account} held: ${fields.reason}`),
-    accountReleased: (fields: { account: string }) =>
+    accountHeld: (
+      fields: OfTenant & {
+        account: string;
+        reason: string;
+        untilMs: number | null;
+        gapMs?: number;
+        connections?: number;
+      },
+    ) => logger.warn({ event: "account_held", ...fields }, `account ${fields.account} held: ${fields.reason}`),
+    accountReleased: (fields: OfTenant & { account: string }) =>
       logger.info({ event: "account_released", ...fields }, `account ${fields.account} released`),
 
     stalled: (fields: { accounts: string[]; count: number; seconds: number; reason: string }) =>
@@ -101,19 +110,25 @@ export function createLog({ level, process: kind, destination }: LogOptions) {
       ),
     stallOver: () => logger.info({ event: "stall_over" }, "mail goes out again"),
 
-    reported: (fields: { count: number; ms: number }) =>
+    reported: (fields: OfTenant & { count: number; ms: number }) =>
       logger.info({ event: "reported", ...fields }, `reported ${fields.count}`),
-    polled: (fields: { ms: number; queued?: number | null }) =>
+    polled: (fields: OfTenant & { ms: number; queued?: number | null }) =>
       logger.debug({ event: "polled", ...fields }, "polled the client"),
-    reportFailed: (fields: { reason: string; retryMs: number; count?: number }) =>
+    reportFailed: (fields: OfTenant & { reason: string; retryMs: number; count?: number }) =>
       logger.warn({ event: "report_failed", ...fields }, `report failed: ${fields.reason}`),
-    reportSetAside: (fields: { id: string; reason: string; retryMs: number }) =>
+    reportSetAside: (fields: OfTenant & { id: string; reason: string; retryMs: number }) =>
       logger.warn({ event: "report_set_aside", ...fields }, `report on ${fields.id} set aside: ${fields.reason}`),
-    reportGivenUp: (fields: { count: number }) =>
+    reportGivenUp: (fields: OfTenant & { count: number }) =>
       logger.warn({ event: "report_given_up", ...fields }, `gave up ${fields.count} reports that nobody took`),
-    purged: (fields: { count: number }) => logger.info({ event: "purged", ...fields }, `purged ${fields.count}`),
+    purged: (fields: OfTenant & { count: number }) =>
+      logger.info({ event: "purged", ...fields }, `purged ${fields.count}`),
     expired: (fields: { count: number }) => logger.info({ event: "expired", ...fields }, `expired ${fields.count}`),
   };
+}
+
+function operatedOn({ tenant, account, batch }: { tenant?: string; account?: string; batch?: string }): string[] {
+  const named = { tenant, account, batch };
+  return Object.entries(named).flatMap(([what, name]) => (name === undefined ? [] : `${what} ${name}`));
 }
 
 /** The first at once, and later ones at most so often, with how many there were. */

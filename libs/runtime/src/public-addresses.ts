@@ -52,6 +52,21 @@ export function publicAddressesOnly(allowHosts: readonly string[]): AddressRule 
   return rule;
 }
 
+/** Where nobody's mail, file or report belongs, wherever an operator has his own. */
+const NOBODYS = new Set(["metadata", "linkLocal", "multicast", "broadcast", "unspecified"]);
+
+/** For what an operator lets others name: any address, private ones too, but no link-local one and no cloud's metadata. */
+export const anyButLinkLocal: AddressRule = (host, address) => {
+  const parsed = parseAddress(address);
+  // A zone is that of a link.
+  if (parsed === null) return "not an address that can be connected to from everywhere";
+  const inside = parsed.range() === "rfc6052" ? behindNat64(parsed as ipaddr.IPv6) : [];
+  const within = inside.map((one) => anyButLinkLocal(host, one)).find((why) => why !== null);
+  if (within !== undefined) return within;
+  const range = metadata.holds(address) ? "metadata" : parsed.range();
+  return NOBODYS.has(range) ? (WORDS[range] ?? "a reserved address") : null;
+};
+
 function rangeOf(address: ipaddr.IPv4 | ipaddr.IPv6): string {
   const range = address.range();
   // Of IPv6 only 2000::/3 is given out; among the rest are the old IPv4-compatible addresses.

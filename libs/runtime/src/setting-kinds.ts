@@ -3,6 +3,7 @@ import { isIP } from "node:net";
 import { homedir } from "node:os";
 import { resolve } from "node:path";
 import * as v from "valibot";
+import { KEY_WANTED, readKeys, textOf } from "./encryption-key.ts";
 
 /** How the text of a setting becomes its value. `folder` is what its relative paths are relative to. */
 export type Kind<T> = { wanted: string; schema(folder: string): v.GenericSchema<string, T> };
@@ -204,4 +205,18 @@ export const replyMeanings = kind(
 export const signingSecrets = kind(
   "whsec_ and base64, or two of them separated by a comma",
   v.pipe(v.string(), v.regex(/^whsec_[A-Za-z0-9+/]+=*(\s*,\s*whsec_[A-Za-z0-9+/]+=*)?$/)),
+);
+
+/** In one form, the one to encrypt with first. */
+export const encryptionKeys = kind(
+  `${KEY_WANTED}; while it is being replaced, the new one and the old one, separated by a comma`,
+  v.pipe(
+    v.string(),
+    v.transform(readKeys),
+    v.minLength(1),
+    v.everyItem((key) => key !== null),
+    // The same again would be a rotation in name only.
+    v.check((keys) => new Set(keys.map((key) => key?.id)).size === keys.length),
+    v.transform((keys) => keys.filter((key) => key !== null).map(textOf)),
+  ),
 );

@@ -3,6 +3,7 @@ import {
   certificates,
   databasePath,
   ehloName,
+  encryptionKeys,
   flag,
   host,
   hosts,
@@ -74,6 +75,12 @@ export const settings = {
       "full",
       "With `normal`, an answer of 200 survives a crash of the process but not a power cut.",
     ),
+    encryptionKey: setting(
+      encryptionKeys,
+      null,
+      "Encrypts the secrets in the database: 32 bytes in base64 (`openssl rand -base64 32`) or hex; two, the new one first, while one replaces the other. Without one, it is made and kept in a file beside the database, which a backup of the database needs too.",
+      { env: ["ENCRYPTION_KEY"], secret: true, defaultShown: "made at first start" },
+    ),
   },
   server: {
     host: setting(host, "0.0.0.0", "Where the API listens.", { env: ["HOST"] }),
@@ -134,6 +141,11 @@ export const settings = {
       defaultShown: "the system's",
     }),
     plainAuthHosts: setting(hosts, "", "Hosts or networks where a password may cross unencrypted."),
+    tenantHosts: setting(
+      hosts,
+      "",
+      "Hosts or networks that accounts of tenants other than `default` may use; with none, any but link-local and metadata addresses and this service's own ports.",
+    ),
   },
   sync: {
     proxySyncUrl: setting(url, null, "Where delivery reports go; without it nothing is reported.", {

@@ -20,7 +20,13 @@ const CUT_MS = 1000;
 const CUT_SHARE = 0.2;
 
 /** Faults at a start that an operator mends: their sentence says all, a stack would only hide it. */
-const OPERATORS_FAULTS = new Set(["StorageRefused", "StorageUnavailable", "StorageBusy", "CannotListen"]);
+const OPERATORS_FAULTS = new Set([
+  "StorageRefused",
+  "StorageUnavailable",
+  "StorageBusy",
+  "KeyFileError",
+  "CannotListen",
+]);
 
 function isOperatorsFault(error: unknown): error is Error {
   return error instanceof Error && OPERATORS_FAULTS.has(error.name);

@@ -13,6 +13,11 @@ export function sameToken(presented: string | null, wanted: string | null): bool
   return timingSafeEqual(digest(presented), digest(wanted));
 }
 
+/** What is stored of a key that is shown once: it is random and long, so that one plain hash is enough. */
+export function tokenHash(token: string): string {
+  return hash("sha256", token, "hex");
+}
+
 function digest(token: string): Buffer {
   return hash("sha256", token, "buffer");
 }

@@ -116,6 +116,7 @@ test("requests are counted and timed by route, never by path", async () => {
 
 test("beyond 200 accounts the rest shares a label, and sums stay right", async () => {
   const account = (accountId: string): ServiceCounts["accounts"][number] => ({
+    tenantId: "default",
     accountId,
     pending: 1,
     sent: 2,
@@ -128,6 +129,7 @@ test("beyond 200 accounts the rest shares a label, and sums stay right", async (
   });
   const counts: ServiceCounts = {
     accounts: [...Array.from({ length: 1000 }, (_, i) => account(`account-${i}`)), account("default")],
+    tenants: [],
     reportsWaiting: 0,
     oldestReportMs: 0,
     oldestDueMs: 0,

@@ -60,6 +60,14 @@ const calls = [
   "post /commands/rules",
   "patch /commands/rules/{id}",
   "delete /commands/rules/{id}",
+  "post /tenant",
+  "get /tenants",
+  "get /tenants/sync-status",
+  "get /tenant/{id}",
+  "put /tenant/{id}",
+  "delete /tenant/{id}",
+  "post /tenant/{id}/api-key",
+  "delete /tenant/{id}/api-key",
 ];
 
 const operations = () =>
@@ -120,7 +128,7 @@ test("the bodies are those that are checked: a message's fields, an account's, a
   assert.ok(schemaOf("/commands/rules")?.properties?.interval_minutes);
   assert.deepEqual(schemaOf("/commands/rules/{id}", "patch")?.required, ["enabled"]);
   const query = document.paths["/messages"]?.get?.parameters?.map(({ name }) => name).sort();
-  assert.deepEqual(query, ["account_id", "active_only", "cursor", "limit", "status"]);
+  assert.deepEqual(query, ["account_id", "active_only", "batch_code", "cursor", "limit", "status", "tenant_id"]);
 });
 
 test("the docs page and all that it loads come from here", async () => {

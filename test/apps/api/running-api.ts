@@ -1,9 +1,9 @@
 import { join } from "node:path";
-import { openStore } from "@async-mail/db/sqlite/open";
-import type { Claim, Store } from "@async-mail/db/store";
+import type { Claim } from "@async-mail/db/store";
 import type { Outcome } from "@async-mail/domain/outcome";
 import { bootReading, type Clock, createClock } from "@async-mail/runtime/clock";
 import { type ApiClient, apiClient } from "../../support/api-client.ts";
+import { openedAt, type StoreOfDefault } from "../../support/database.ts";
 import { type Proc, type ProcessOptions, startProcess } from "../../support/processes.ts";
 
 /** The real api process, and the file it works on as another process would see it. */
@@ -11,7 +11,7 @@ export type RunningApi = {
   proc: Proc;
   url: string;
   api: ApiClient;
-  store: Store;
+  store: StoreOfDefault;
   clock: Clock;
   /** Claims what is due and writes `outcome` for the message `id`; what else was claimed is given back. */
   settle(id: string, outcome: Outcome): Promise<void>;
@@ -26,7 +26,7 @@ export async function startApi(options: ProcessOptions = {}): Promise<RunningApi
   const proc = await startProcess("api", { ...options, env });
   const url = await proc.listening();
   const path = join(proc.folder, "mail.db");
-  const store = await openStore({ path, synchronous: "full", sandbox: false, boot: bootReading() });
+  const store = await openedAt(path, bootReading());
   const clock = createClock(store.steadyOffsetMs);
   const self = { kind: "dispatcher" as const, pid: process.pid, host: "test", version: "0" };
   let dispatcher: number | undefined;

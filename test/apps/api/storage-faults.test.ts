@@ -4,6 +4,7 @@ import { join } from "node:path";
 import test from "node:test";
 import { createApp } from "@async-mail/api/app";
 import { createBodies } from "@async-mail/api/body";
+import { createCursors } from "@async-mail/api/cursor";
 import { createApiMetrics } from "@async-mail/api/metrics";
 import { loadConfig } from "@async-mail/runtime/config";
 import { createLog } from "@async-mail/runtime/log";
@@ -66,16 +67,19 @@ test("a bug is a 500 that says nothing; the log has the rest", async () => {
     clock,
     log,
     metrics: createApiMetrics("0", store.busy),
-    bodies: createBodies(config.server),
+    bodies: createBodies(config.server, { store }),
+    cursors: createCursors("secret"),
     version: "0",
-    apiToken: null,
+    apiToken: "secret",
     newMessageId: (domain) => `<id@${domain}>`,
+    newKey: () => "key",
     stands: () => true,
     stopping: new AbortController().signal,
   });
+  const incoming = { incoming: { headers: { "x-api-token": "secret" } } };
   // A verb called after its store was closed is a bug of ours.
   await close();
-  const answer = await app.request("/status");
+  const answer = await app.request("/status", {}, incoming);
   assert.equal(answer.status, 500);
   assert.deepEqual(await answer.json(), { ok: false, error: "Internal Server Error", detail: "Internal Server Error" });
   const logged = lines.map((line) => JSON.parse(line)).find(({ event }) => event === "failed");
@@ -83,7 +87,7 @@ test("a bug is a 500 that says nothing; the log has the rest", async () => {
   assert.ok(logged.stack);
 
   // A scrape tells most when something is wrong.
-  const metrics = await app.request("/metrics");
+  const metrics = await app.request("/metrics", {}, incoming);
   assert.equal(metrics.status, 200);
   const text = await metrics.text();
   assert.match(text, /^asyncmail_database_up 0$/m);

@@ -10,6 +10,7 @@ import { dispatcherMetrics } from "@async-mail/dispatcher/metrics";
 import { createRelay, type RelayOptions } from "@async-mail/dispatcher/relay";
 import { createReservations } from "@async-mail/dispatcher/reservations";
 import { createSettler } from "@async-mail/dispatcher/settler";
+import { tenantEgress } from "@async-mail/dispatcher/tenant-egress";
 import { createVerifications } from "@async-mail/dispatcher/verify";
 import { createWithholding } from "@async-mail/dispatcher/withholding";
 import type { Account } from "@async-mail/domain/account";
@@ -17,7 +18,7 @@ import type { Message } from "@async-mail/domain/message";
 import { meanings } from "@async-mail/domain/reply-meaning";
 import type { Log } from "@async-mail/runtime/log";
 import { createMetrics } from "@async-mail/runtime/metrics";
-import { temporaryStore } from "../../support/database.ts";
+import { type StoreOfDefault, temporaryStore } from "../../support/database.ts";
 import { aCheckedAccount, aCheckedMessage } from "../../support/messages.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 
@@ -56,6 +57,7 @@ export async function startBench(options: BenchOptions = {}) {
   const composer = createComposer({ threads: 1, onError: (error) => log.failed(error, { what: "composer" }) });
   const attachments = createAttachments({
     contents: store.queue.contents,
+    sources: store.tenants.sources,
     settings: {
       cache: {
         folder: join(temporaryFolder(), "attachments"),
@@ -75,6 +77,7 @@ export async function startBench(options: BenchOptions = {}) {
     ehloName: "client.example.com",
     tlsCa: null,
     mayCrossInClear: passwordsInClear([]),
+    tenantEgress: tenantEgress({ tenantHosts: [], ownPorts: [], patienceMs: 5000 }),
     dataReplyTimeoutMs: 600_000,
     monotonicMs: clock.monotonicMs,
   };
@@ -114,7 +117,7 @@ export async function startBench(options: BenchOptions = {}) {
     flight,
     relay,
     reservations,
-    withholding: createWithholding({ store, relay, clock }),
+    withholding: createWithholding({ store, relay, presence, clock }),
     verifications,
     composer,
     settler,
@@ -198,7 +201,7 @@ export async function startBench(options: BenchOptions = {}) {
   };
 }
 
-function inFront(store: Store & { steadyOffsetMs: number }, { settle, queue }: BenchOptions) {
+function inFront(store: StoreOfDefault, { settle, queue }: BenchOptions) {
   const settling = settle ? { settle: settle(store.queue.settle) } : {};
   return { ...store, queue: { ...store.queue, ...settling, ...queue?.(store.queue) } };
 }

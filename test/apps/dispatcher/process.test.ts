@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { after, describe, it } from "node:test";
-import { openStore } from "@async-mail/db/sqlite/open";
 import { bootReading, createClock } from "@async-mail/runtime/clock";
+import { openedAt } from "../../support/database.ts";
 import { eventually, gate } from "../../support/eventually.ts";
 import { aCheckedAccount, aCheckedMessage } from "../../support/messages.ts";
 import { type Proc, startProcess } from "../../support/processes.ts";
@@ -21,7 +21,7 @@ async function start(options: { smtp?: SmtpServerOptions; config?: string; env?:
   const proc: Proc = await startProcess("dispatcher", { env, ...(options.config ? { config: options.config } : {}) });
   await proc.logged("started", 30_000);
   const path = join(proc.folder, "mail.db");
-  const store = await openStore({ path, synchronous: "full", sandbox: false, boot: bootReading() });
+  const store = await openedAt(path, bootReading());
   const { now } = createClock(store.steadyOffsetMs);
   closing.push(
     smtp.close,

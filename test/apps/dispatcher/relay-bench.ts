@@ -3,6 +3,7 @@ import type { Composed } from "@async-mail/dispatcher/composed";
 import { openConnection } from "@async-mail/dispatcher/connection";
 import type { Hop } from "@async-mail/dispatcher/lane";
 import { createRelay, type Relay, type RelayOptions } from "@async-mail/dispatcher/relay";
+import { tenantEgress } from "@async-mail/dispatcher/tenant-egress";
 import type { Account } from "@async-mail/domain/account";
 import type { Reply } from "@async-mail/domain/outcome";
 import { aCheckedAccount } from "../../support/messages.ts";
@@ -21,6 +22,7 @@ export function testRelay(
     dataReplyTimeoutMs?: number;
   } = {},
 ): TestRelay {
+  const egress = tenantEgress({ tenantHosts: [], ownPorts: [], patienceMs: 5000 });
   const { tlsCa = null, mayCrossInClear = passwordsInClear([]), stands = () => true, ...rest } = given;
   const { dataReplyTimeoutMs = 600_000, ...options } = rest;
   const shares = new Map<number, number>();
@@ -29,7 +31,14 @@ export function testRelay(
     openConnection: (account, signal) =>
       openConnection(
         account,
-        { ehloName: "client.example.com", tlsCa, mayCrossInClear, dataReplyTimeoutMs, monotonicMs },
+        {
+          ehloName: "client.example.com",
+          tlsCa,
+          mayCrossInClear,
+          tenantEgress: egress,
+          dataReplyTimeoutMs,
+          monotonicMs,
+        },
         signal,
       ),
     share: (accountKey) => shares.get(accountKey) ?? 0,

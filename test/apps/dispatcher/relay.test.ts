@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import type { Socket } from "node:net";
 import { after, describe, it } from "node:test";
+import type { Withheld } from "@async-mail/db/store";
 import type { Reply } from "@async-mail/domain/outcome";
 import { eventually, gate } from "../../support/eventually.ts";
 import { type SmtpServer, type SmtpServerOptions, startSmtpServer } from "../../support/smtp-server.ts";
@@ -686,8 +687,15 @@ describe("a message that follows another over one connection", () => {
     assert.ok(!chunks.join("").includes("1@example.org"));
   });
 
+  const none = new Set<number>();
+  const WITHHELD: Withheld[] = [
+    "all",
+    { accounts: new Set([1]), messages: none },
+    { accounts: none, messages: new Set([2]) },
+  ];
+
   it("is cut before its end when the account was held, or the service suspended, after it was begun", async () => {
-    for (const withheld of ["all", new Set([1])] as const) {
+    for (const withheld of WITHHELD) {
       let relay: TestRelay | null = null;
       let dots = 0;
       const scripted = await startScriptedServer((line, connection) => {
@@ -699,7 +707,9 @@ describe("a message that follows another over one connection", () => {
       relay = relayOf();
       const account = accountAt(scripted.port);
       await relay.deliver(account, {}, 1);
-      const [first, second] = await Promise.all([1, 2].map(() => (relay as TestRelay).deliver(account, {}, 1)));
+      const [first, second] = await Promise.all(
+        [1, 2].map((messageKey) => (relay as TestRelay).deliver(account, {}, 1, { messageKey })),
+      );
       assert.equal(first?.kind, "accepted");
       assert.ok(second?.kind === "given_back" && second.mailFromSent, JSON.stringify(second));
       assert.equal(dots, 2, "its own dot never came");

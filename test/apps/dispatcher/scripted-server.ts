@@ -31,7 +31,9 @@ export async function startScriptedServer(says: Says): Promise<ScriptedServer> {
       else if (answer !== undefined && !socket.destroyed) socket.write(`${answer}\r\n`);
     };
     socket.on("error", () => {});
-    createInterface({ input: socket }).on("line", (line) => {
+    // It passes its input's errors on.
+    const incoming = createInterface({ input: socket }).on("error", () => {});
+    incoming.on("line", (line) => {
       lines.push(line);
       hear(line);
     });

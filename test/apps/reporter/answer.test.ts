@@ -69,7 +69,7 @@ for (const { acknowledge, answers, taken } of cases) {
     for (const [name, answer] of Object.entries(answers)) {
       test(name, async (t) => {
         const { sent, pass, client, reportedMs, clock, metric } = await reporting(t, {
-          reporter: { acknowledge },
+          sync: { acknowledge },
           answer: () => answer,
         });
         await sent("a", "b");

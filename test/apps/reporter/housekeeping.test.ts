@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { keepHouse, newChores } from "@async-mail/reporter/housekeeping";
+import { tenantRound } from "@async-mail/reporter/tenant-round";
+import { aCheckedMessage } from "../../support/messages.ts";
 import { reporting } from "./reporting.ts";
 
 const DAY_MS = 86_400_000;
@@ -28,9 +30,9 @@ test("without a client, messages are purged by the age of their end", async (t) 
   await clock.advance(DAY_MS);
   await sent("new");
   await clock.advance(1000);
-  await tidy({ retentionMs: DAY_MS, reports: true });
+  await tidy({ retentionMs: DAY_MS, configured: true });
   assert.notEqual(await store.messages.get("old", clock.now()), null);
-  await tidy({ retentionMs: DAY_MS, reports: false });
+  await tidy({ retentionMs: DAY_MS, configured: false });
   assert.equal(await store.messages.get("old", clock.now()), null);
   assert.notEqual(await store.messages.get("new", clock.now()), null);
 });
@@ -46,7 +48,7 @@ test("a report that nobody takes is given up after its age: counted, logged, pur
   await tidy({ reportMaxAgeMs: 3_600_001 });
   assert.notEqual(await store.messages.get("a", clock.now()), null);
   await clock.advance(1000);
-  await tidy({ reportMaxAgeMs: 3_600_001, reports: false });
+  await tidy({ reportMaxAgeMs: 3_600_001, configured: false });
   assert.notEqual(await store.messages.get("a", clock.now()), null);
   await tidy({ reportMaxAgeMs: 3_600_001 });
   assert.equal(await store.messages.get("a", clock.now()), null);
@@ -140,4 +142,107 @@ test("a chore that fails does not keep the others from their turn", async (t) =>
     });
   assert.equal(failures, 1);
   assert.equal(await store.messages.get("a", clock.now()), null, "purged");
+});
+
+test("tenants with a client are purged by the age of the report, those without by the age of the end", async (t) => {
+  const { tenant, passes, tidy, clock, log, sent, store } = await reporting(t);
+  const reported = await tenant("reported");
+  const refusing = await tenant("refusing", { answer: () => ({ status: 500 }) });
+  const without = await tenant("without", { change: { clientBaseUrl: null } });
+  for (const one of [reported, refusing, without]) await one.sent("a");
+  await sent("a");
+  await passes();
+  await clock.advance(DAY_MS + 1000);
+  await tidy({ retentionMs: DAY_MS });
+  const left = async ({ store }: Pick<typeof reported, "store">) =>
+    (await store.messages.list({}, null, 10, clock.now())).records.map(({ id }) => id);
+  assert.deepEqual(await Promise.all([reported, refusing, without, { store }].map(left)), [[], ["a"], [], []]);
+  assert.deepEqual(
+    log.filter(({ event }) => event === "purged").map(({ tenant: id, count }) => [id, count]),
+    [
+      [undefined, 1],
+      ["reported", 1],
+      ["without", 1],
+    ],
+  );
+});
+
+test("reports are given up by each tenant's own age, and only of tenants that have a client", async (t) => {
+  const { tenant, passes, tidy, clock, log } = await reporting(t, { answer: () => ({ status: 500 }) });
+  const refusing = await tenant("refusing", { answer: () => ({ status: 500 }) });
+  const without = await tenant("without", { change: { clientBaseUrl: null } });
+  await refusing.sent("old");
+  await without.sent("old");
+  await passes();
+  await clock.advance(3_600_000);
+  await refusing.sent("new");
+  await tidy({ reportMaxAgeMs: 3_600_000 - 1 });
+  const left = async ({ store }: typeof refusing) =>
+    (await store.messages.list({}, null, 10, clock.now())).records.map(({ id }) => id);
+  assert.deepEqual([await left(refusing), await left(without)], [["new"], ["old"]]);
+  const line = log.find(({ event }) => event === "report_given_up");
+  assert.deepEqual([line.tenant, line.count], ["refusing", 1]);
+});
+
+test("a deleted tenant that nobody takes the reports of is forgotten after the retention, never when that is for ever", async (t) => {
+  const { tenant, passes, tidy, clock, store } = await reporting(t);
+  const one = await tenant("one", { answer: () => ({ status: 500 }) });
+  await one.store.messages.enqueue([aCheckedMessage({ accountId: "account-1" })], clock.now());
+  await store.tenants.remove("one", clock.now());
+  await passes();
+  const kept = async () => (await store.tenants.clients()).some(({ id }) => id === "one");
+  await clock.advance(DAY_MS - 1000);
+  await tidy({ retentionMs: DAY_MS });
+  await clock.advance(2000);
+  await tidy({ retentionMs: 0 });
+  assert.ok(await kept());
+  await tidy({ retentionMs: DAY_MS });
+  await tidy({ retentionMs: DAY_MS });
+  assert.equal(await kept(), false);
+});
+
+test("a round of tenants goes in small steps, and one with much to do keeps no other waiting", async () => {
+  const left = new Map([
+    ["much", 450],
+    ["little", 10],
+    ["none", 0],
+  ]);
+  const worked: string[] = [];
+  const step = tenantRound(
+    200,
+    async () => [...left.keys()],
+    async (_house: null, tenant, rows) => {
+      const count = Math.min(rows, left.get(tenant)!);
+      left.set(tenant, left.get(tenant)! - count);
+      worked.push(`${tenant} ${count}`);
+      return count;
+    },
+  );
+  const more: boolean[] = [];
+  while (more.at(-1) !== false) more.push(await step(null));
+  assert.deepEqual(worked, [
+    ...["much 200", "little 10", "none 0"],
+    ...["much 200", "little 0", "none 0"],
+    ...["much 50", "little 0", "none 0"],
+  ]);
+  assert.equal(more.length, 5);
+});
+
+test("a step looks at a bounded number of tenants, and one that fails ends no round", async () => {
+  const seen: number[] = [];
+  const step = tenantRound(
+    200,
+    async () => Array.from({ length: 120 }, (_, tenant) => tenant),
+    async (_house: null, tenant) => {
+      seen.push(tenant);
+      if (tenant === 10) throw new Error("damaged");
+      return 0;
+    },
+  );
+  await assert.rejects(step(null), /damaged/);
+  assert.equal(await step(null), true);
+  assert.equal(seen.length, 61);
+  assert.equal(await step(null), true);
+  assert.equal(await step(null), false);
+  assert.equal(seen.length, 120);
 });

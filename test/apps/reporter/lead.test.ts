@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { loseLead } from "@async-mail/reporter/desk";
 import { gate } from "../../support/eventually.ts";
 import { reporting } from "./reporting.ts";
 
@@ -53,11 +54,11 @@ test("one that has not beaten lately does not call, since others may have struck
 });
 
 test("losing the lead cuts the call under way, and nothing of it is marked", async (t) => {
-  const { sent, pass, client, session, reportedMs, log } = await reporting(t);
+  const { sent, pass, client, desk, reportedMs, log } = await reporting(t);
   await sent("a");
   const held = gate();
   client.answer = async () => {
-    session.lost.abort();
+    loseLead(desk);
     await held.opened;
     return {};
   };
@@ -84,4 +85,19 @@ test("the end of the grace cuts the call under way", async (t) => {
   held.open();
   assert.equal(await reportedMs("a"), null);
   assert.match(log.at(-1).reason, /cut short/);
+});
+
+test("a lead that is lost between the look and the call leaves no call to be made", async (t) => {
+  const { sent, pass, client, desk, reporter, store, reportedMs } = await reporting(t);
+  await sent("a");
+  const losing: typeof store.tenants.clients = async () => {
+    loseLead(desk);
+    return store.tenants.clients();
+  };
+  reporter.store = { ...store, tenants: { ...store.tenants, clients: losing } };
+  await pass();
+  assert.equal(client.calls.length, 0);
+  reporter.store = store;
+  await pass();
+  assert.notEqual(await reportedMs("a"), null);
 });

@@ -1,12 +1,13 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
-import { openStore } from "@async-mail/db/sqlite/open";
+import { DEFAULT_TENANT } from "@async-mail/domain/tenant";
 import { bootReading, createClock } from "@async-mail/runtime/clock";
+import { openedAt } from "../../support/database.ts";
 import { eventually, gate } from "../../support/eventually.ts";
 import { aCheckedAccount, aCheckedMessage } from "../../support/messages.ts";
 import { type Proc, startProcess } from "../../support/processes.ts";
-import { startSyncClient } from "../../support/sync-client.ts";
+import { type SyncAnswer, startSyncClient } from "../../support/sync-client.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 import { SENT } from "./reporting.ts";
 
@@ -16,7 +17,7 @@ const CONFIG = "[delivery]\nlease_seconds = 2\nshutdown_grace_seconds = 3\n";
 async function service(t: TestContext) {
   const folder = temporaryFolder();
   const boot = bootReading();
-  const store = await openStore({ path: join(folder, "mail.db"), synchronous: "full", sandbox: false, boot });
+  const store = await openedAt(join(folder, "mail.db"), boot);
   const clock = createClock(store.steadyOffsetMs);
   const client = await startSyncClient();
   const started: Proc[] = [];
@@ -29,7 +30,7 @@ async function service(t: TestContext) {
     { kind: "dispatcher", pid: 1, host: "t", version: "0" },
     clock.now(),
   );
-  await store.accounts.put(aCheckedAccount(), { keepPassword: false }, clock.now());
+  await store.of(DEFAULT_TENANT).accounts.put(aCheckedAccount(), { keepPassword: false }, clock.now());
 
   return {
     store,
@@ -45,8 +46,17 @@ async function service(t: TestContext) {
       await proc.logged("started");
       return proc;
     },
-    async sent(id: string) {
-      await store.messages.enqueue([aCheckedMessage({ id, accountId: "account-1" })], clock.now());
+    /** Another tenant, with an endpoint of its own. */
+    async tenant(id: string, answer: () => SyncAnswer | Promise<SyncAnswer>) {
+      const its = await startSyncClient({ answer });
+      t.after(() => its.close());
+      const clientBaseUrl = `http://127.0.0.1:${its.port}`;
+      await store.tenants.put(id, { clientBaseUrl }, `hash of ${id}`, clock.now());
+      await store.of(id).accounts.put(aCheckedAccount(), { keepPassword: false }, clock.now());
+      return its;
+    },
+    async sent(id: string, tenant = DEFAULT_TENANT) {
+      await store.of(tenant).messages.enqueue([aCheckedMessage({ id, accountId: "account-1" })], clock.now());
       const request = {
         process: dispatcher,
         slots: 10,
@@ -61,7 +71,7 @@ async function service(t: TestContext) {
         for (const claim of answer.claims) await store.queue.settle(claim, SENT, clock.now());
       }
     },
-    reportedMs: async (id: string) => (await store.messages.get(id, clock.now()))?.reportedMs,
+    reportedMs: async (id: string) => (await store.of(DEFAULT_TENANT).messages.get(id, clock.now()))?.reportedMs,
   };
 }
 
@@ -159,6 +169,33 @@ test("without proxy_sync_url nothing is posted, and the process keeps house", as
   const { reporter, client, sent, store, clock } = await service(t);
   await sent("a");
   await reporter({ PROXY_SYNC_URL: "", DELIVERY_REPORT_RETENTION_SECONDS: "0.01" });
-  await eventually(async () => (await store.messages.get("a", clock.now())) === null, 15_000);
+  await eventually(async () => (await store.of(DEFAULT_TENANT).messages.get("a", clock.now())) === null, 15_000);
   assert.equal(client.calls.length, 0);
+});
+
+test("beside a client that hangs and one that fails, a third tenant's reports come as if it were alone", async (t) => {
+  const { reporter, tenant, sent } = await service(t);
+  const held = gate();
+  t.after(() => held.open());
+  const slow = await tenant("slow", async () => {
+    await held.opened;
+    return {};
+  });
+  const failing = await tenant("failing", () => ({ status: 500 }));
+  const fine = await tenant("fine", () => ({}));
+  const proc = await reporter({ PROXY_SYNC_URL: "" });
+  await Promise.all([slow, failing, fine].map((client) => client.called(1)));
+  const latencies: number[] = [];
+  for (const [index, id] of ["a", "b", "c"].entries()) {
+    const startedMs = performance.now();
+    await sent(id, "failing");
+    await sent(id, "fine");
+    await fine.reports(index + 1);
+    latencies.push(performance.now() - startedMs);
+  }
+  // About a second each; the hanging call would keep it for 120.
+  assert.ok(Math.max(...latencies) < 10_000, `${latencies} ms`);
+  assert.deepEqual([slow.calls.length, slow.open.now], [1, 1], "still under way");
+  held.open();
+  assert.deepEqual(await proc.stop(), { code: 0, signal: null });
 });

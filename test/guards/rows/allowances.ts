@@ -18,15 +18,15 @@ export const ALLOWANCES: Guard[] = [
   {
     guard: "limit: what is in flight counts",
     file: LIMITS,
-    code: "return inFlight + totalNow(queue, window)",
-    without: "return totalNow(queue, window)",
+    code: "return inFlight + totalNow(counted, window)",
+    without: "return totalNow(counted, window)",
     test: CLAIM_TEST,
     fails: "count what is in flight and what ended within the window",
   },
   {
     guard: "limit: a window counts from the end of an attempt",
     file: LIMITS,
-    code: "Math.max(queue.lastEndedMs, tx.now.steadyMs)",
+    code: "Math.max(counted.lastEndedMs, steadyMs)",
     without: "Math.max(queue.lastEndedMs, tx.now.steadyMs - 10_000)",
     test: CLAIM_TEST,
     fails: "count what is in flight and what ended within the window",
@@ -34,7 +34,7 @@ export const ALLOWANCES: Guard[] = [
   {
     guard: "limit: a lost claim counts",
     file: SETTLE,
-    code: 'if (how === "lost") countSend(tx, queue, row.recipientCount);',
+    code: 'if (how === "lost") countAttempt(tx, queue, row);',
     without: "",
     test: CLAIM_TEST,
     fails: "and count a lost claim from when it was taken back",
@@ -42,7 +42,7 @@ export const ALLOWANCES: Guard[] = [
   {
     guard: "limit: what was given back before MAIL FROM does not count",
     file: SETTLE,
-    code: "if (sawServer(outcome)) countSend(",
+    code: "if (sawServer(outcome)) countAttempt(",
     without: "countSend(",
     test: CLAIM_TEST,
     fails: "do not count what was given back before MAIL FROM",

@@ -351,10 +351,10 @@ export const INPUT: Guard[] = [
   },
   {
     guard: "input: record: a password in a URL is masked however it is written",
-    file: "apps/api/src/record.ts",
+    file: "libs/domain/src/attachment-secrets.ts",
     code: 'const user = username === "" && password === "" ? "" : "***@";',
     without: 'const user = "";',
-    test: "test/apps/api/record.test.ts",
+    test: "test/libs/domain/masked-url.test.ts",
     fails: "is shown as",
   },
 ];

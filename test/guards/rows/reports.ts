@@ -5,6 +5,11 @@ const EXCHANGE = "apps/reporter/src/exchange.ts";
 const REPORTS = "libs/db/src/sqlite/reports.ts";
 const ANSWER_TEST = "test/apps/reporter/answer.test.ts";
 const REPORT_TEST = "test/apps/reporter/report.test.ts";
+const DESK = "apps/reporter/src/desk.ts";
+const ENDPOINT = "apps/reporter/src/endpoint.ts";
+const HOUSEKEEPING = "apps/reporter/src/housekeeping.ts";
+const TENANTS_TEST = "test/apps/reporter/tenants.test.ts";
+const HOUSEKEEPING_TEST = "test/apps/reporter/housekeeping.test.ts";
 
 /** What counts as reported: every rule of the contract's §4.3. */
 export const REPORTING: Guard[] = [
@@ -153,5 +158,133 @@ export const REPORTING: Guard[] = [
     without: "report_tries = 0 WHERE",
     test: REPORT_TEST,
     fails: "what was deferred, reported and then sent is not purged before it is reported as sent",
+  },
+  {
+    guard: "tenants: a call under way delays no other's",
+    file: DESK,
+    code: "      begin(reporter, desk, session, look);",
+    without: "      begin(reporter, desk, session, look);\n      await session.underWay;",
+    test: TENANTS_TEST,
+    fails: "a client that hangs and one that fails delay no other's report",
+  },
+  {
+    guard: "tenants: never two calls at once to one client",
+    file: DESK,
+    code: "if (session === null || session.underWay !== null) continue;",
+    without: "if (session === null) continue;",
+    test: TENANTS_TEST,
+    fails: "gets no second call beside the first",
+  },
+  {
+    guard: "tenants: nor when the endpoint changes meanwhile",
+    file: DESK,
+    code: "return !stays && session.underWay === null;",
+    without: "return !stays;",
+    test: TENANTS_TEST,
+    fails: "a changed endpoint waits for the call under way, whose answer counts",
+  },
+  {
+    guard: "tenants: a mended login is tried at once",
+    file: DESK,
+    code: "sameEndpoint(client, session.begunWith) && ",
+    without: "",
+    test: TENANTS_TEST,
+    fails: "a mended password is tried at once, not after the back-off",
+  },
+  {
+    guard: "tenants: the lead's loss cuts all calls",
+    file: DESK,
+    code: "  desk.lost.abort();",
+    without: "",
+    test: TENANTS_TEST,
+    fails: "losing the lead cuts all calls under way, and each begins anew",
+  },
+  {
+    guard: "tenants: what was cut begins anew",
+    file: DESK,
+    code: " && !session.lost.aborted;",
+    without: ";",
+    test: TENANTS_TEST,
+    fails: "losing the lead cuts all calls under way, and each begins anew",
+  },
+  {
+    guard: "tenants: deleted ones are not polled",
+    file: DESK,
+    code: "active && client.active && !client.deleted",
+    without: "active && (client.active || client.deleted)",
+    test: TENANTS_TEST,
+    fails: "is reported to, and not polled",
+  },
+  {
+    guard: "tenants: suspended ones are not polled",
+    file: DESK,
+    code: "active && client.active && !client.deleted",
+    without: "active && !client.deleted",
+    test: TENANTS_TEST,
+    fails: "is reported to, and not polled",
+  },
+  {
+    guard: "tenants: one that cannot be read rests, and keeps no other from its reports",
+    file: DESK,
+    code: "const restMs = desk.onError(error);",
+    without: "throw error;",
+    test: TENANTS_TEST,
+    fails: "a tenant that cannot be read keeps no other from its reports",
+  },
+  {
+    guard: "tenants: calls under way share the memory",
+    file: DESK,
+    code: "mostReports(reporter.batchSize, underWay + 1)",
+    without: "reporter.batchSize",
+    test: TENANTS_TEST,
+    fails: "with many calls under way each posts less, and all is reported",
+  },
+  {
+    guard: "tenants: what acknowledges is the configuration's word for its own client only",
+    file: ENDPOINT,
+    code: 'acknowledge: "body", anyAddress',
+    without: 'acknowledge: "status", anyAddress',
+    test: TENANTS_TEST,
+    fails: "default's client is the configuration's",
+  },
+  {
+    guard: "tenants: no link-local or metadata address is called",
+    file: ENDPOINT,
+    code: "anyAddress: false };",
+    without: "anyAddress: true };",
+    test: TENANTS_TEST,
+    fails: "a link-local or metadata address is not called",
+  },
+  {
+    guard: "tenants: a reason names no address",
+    file: "apps/reporter/src/no-answer.ts",
+    code: "return words.length === 0 ?",
+    without: "if (error instanceof Error) return error.message;\n  return words.length === 0 ?",
+    test: TENANTS_TEST,
+    fails: "a reason names no address that was not configured",
+  },
+  {
+    guard: "tenants: unreported mail of one that has a client is not purged",
+    file: HOUSEKEEPING,
+    code: "endedBeforeMs: hasClient(client, configured) ? null : beforeMs",
+    without: "endedBeforeMs: beforeMs",
+    test: HOUSEKEEPING_TEST,
+    fails: "tenants with a client are purged by the age of the report, those without by the age of the end",
+  },
+  {
+    guard: "tenants: the mail of one without a client is purged",
+    file: HOUSEKEEPING,
+    code: "endedBeforeMs: hasClient(client, configured) ? null : beforeMs",
+    without: "endedBeforeMs: null",
+    test: HOUSEKEEPING_TEST,
+    fails: "tenants with a client are purged by the age of the report, those without by the age of the end",
+  },
+  {
+    guard: "tenants: one with much to purge keeps no other waiting",
+    file: "apps/reporter/src/tenant-round.ts",
+    code: "if (rows <= 0) anotherRound = true;",
+    without: "if (rows <= 0) left.unshift(tenant);",
+    test: HOUSEKEEPING_TEST,
+    fails: "a round of tenants goes in small steps, and one with much to do keeps no other waiting",
   },
 ];

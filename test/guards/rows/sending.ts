@@ -145,7 +145,7 @@ export const SENDS: Guard[] = [
   {
     guard: "following: what was begun is cut when it is withheld after that",
     file: "apps/dispatcher/src/relay.ts",
-    code: "() => stands() && !isWithheld(accountKey)",
+    code: "() => hop.stands() && !isWithheld(hop)",
     without: "stands",
     test: RELAY_TEST,
     fails: "is cut before its end when the account was held, or the service suspended, after it was begun",

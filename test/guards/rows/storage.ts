@@ -1,6 +1,9 @@
 import type { Guard } from "../guard.ts";
 
 const QUEUE = "libs/db/src/sqlite/queue.ts";
+const SEALING = "libs/db/src/sqlite/sealing.ts";
+const KEY_RING = "libs/runtime/src/key-ring.ts";
+const KEY_FILE = "libs/runtime/src/key-file.ts";
 
 /** What is kept, until when, and what a damaged row may do. */
 export const STORAGE: Guard[] = [
@@ -15,7 +18,7 @@ export const STORAGE: Guard[] = [
   {
     guard: "purge: never what is not final",
     file: "libs/db/src/sqlite/purge.ts",
-    code: "FROM messages WHERE state IN ('sent', 'error')",
+    code: "FROM messages WHERE tenant_id = ? AND state IN ('sent', 'error')",
     without: "FROM messages WHERE 1",
     test: "test/apps/reporter/report.test.ts",
     fails: "unsent messages survive every purge",
@@ -47,7 +50,7 @@ export const STORAGE: Guard[] = [
   {
     guard: "an id is stored once",
     file: "libs/db/src/sqlite/messages.ts",
-    code: 'if (found.state !== "error") return "duplicate id";',
+    code: 'if (resent === "refused") return "duplicate id";',
     without: "",
     test: "test/libs/db/messages.test.ts",
     fails: "refuses an id that was sent or is being sent",
@@ -91,5 +94,101 @@ export const STORAGE: Guard[] = [
     without: "if (group.length > 1_000_000) {",
     test: "test/libs/db/writer.test.ts",
     fails: "do not share a fault: the one that throws is rolled back alone",
+  },
+  {
+    guard: "secrets: of no use in another row or column",
+    file: SEALING,
+    code: "return Buffer.from(context);",
+    without: "return Buffer.alloc(0);",
+    test: "test/libs/db/sealing.test.ts",
+    fails: "a sealed text opens in no other row or column",
+  },
+  {
+    guard: "secrets: what was changed does not open",
+    file: SEALING,
+    code: 'Buffer.concat([text, decipher.final()]).toString("utf8")',
+    without: 'text.toString("utf8")',
+    test: "test/libs/db/sealing.test.ts",
+    fails: "a sealed text of which one byte was changed does not open",
+  },
+  {
+    guard: "secrets: a nonce is used once",
+    file: SEALING,
+    code: "const nonce = randomBytes(NONCE_BYTES);",
+    without: "const nonce = Buffer.alloc(NONCE_BYTES);",
+    test: "test/libs/db/sealing.test.ts",
+    fails: "the same text is never sealed the same twice",
+  },
+  {
+    guard: "secrets: nobody but the owner reads the key",
+    file: KEY_FILE,
+    code: 'openSync(file, "wx", 0o600)',
+    without: 'openSync(file, "wx")',
+    test: "test/libs/runtime/key-ring.test.ts",
+    fails: "a key is made once, in a file of mode 600",
+  },
+  {
+    guard: "secrets: one key, however many processes make it",
+    file: KEY_FILE,
+    code: "linkSync(draft, file);",
+    without: "renameSync(draft, file);",
+    test: "test/libs/runtime/key-ring.test.ts",
+    fails: "of ten processes that start at once one makes the key of all",
+  },
+  {
+    guard: "secrets: a key is on disk before it is used",
+    file: KEY_FILE,
+    code: "writeFileSync(opened, text);\n    fsyncSync(opened);",
+    without: "writeFileSync(opened, text);",
+    test: "test/libs/runtime/key-ring.test.ts",
+    fails: "a key is on disk before anything can be sealed with it",
+  },
+  {
+    guard: "secrets: the name of the key's file is on disk before it is used",
+    file: KEY_RING,
+    code: "if (given.length === 0) syncKeyFile(dbPath);",
+    without: "",
+    test: "test/libs/runtime/key-ring.test.ts",
+    fails: "a key is on disk before anything can be sealed with it",
+  },
+  {
+    guard: "secrets: a lost key is not replaced by another in silence",
+    file: KEY_RING,
+    code: "if (before.length === 0) throw",
+    without: "if (configured) throw",
+    test: "test/libs/runtime/key-ring.test.ts",
+    fails: "a file that is gone is missed by who would add to it",
+  },
+  {
+    guard: "secrets: the last key is not dropped",
+    file: KEY_RING,
+    code: "else if (given.length === 0) throw",
+    without: "else if (given.length > 99) throw",
+    test: "test/libs/runtime/key-ring.test.ts",
+    fails: "a key that is dropped is gone from the file; the last one is kept",
+  },
+  {
+    guard: "secrets: no leftover keeps a key that was dropped",
+    file: KEY_FILE,
+    code: "removeDrafts(file);\n    const draft",
+    without: "const draft",
+    test: "test/libs/runtime/key-ring.test.ts",
+    fails: "what a killed process left beside the file",
+  },
+  {
+    guard: "secrets: a login of an attachment is not shown",
+    file: "libs/domain/src/attachment-secrets.ts",
+    code: "auth: { method: auth.method }",
+    without: "auth",
+    test: "test/libs/domain/attachment-secrets.test.ts",
+    fails: "nothing secret is shown, and with its secrets a payload is what it was",
+  },
+  {
+    guard: "secrets: a query of an attachment's address is not shown",
+    file: "libs/domain/src/attachment-secrets.ts",
+    code: "[username, password, search, hash]",
+    without: "[username, password]",
+    test: "test/libs/domain/attachment-secrets.test.ts",
+    fails: "nothing secret is shown, and with its secrets a payload is what it was",
   },
 ];

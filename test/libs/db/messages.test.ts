@@ -155,10 +155,10 @@ describe("remove", () => {
 
   it("never lets a number be given again", async () => {
     await enqueue({ id: "x" });
-    const before = await file.store.messages.newestKey();
+    const before = await file.store.reports.newestKey();
     await file.store.messages.remove(["x"], file.clock.now());
     await enqueue({ id: "x" });
-    assert.ok((await file.store.messages.newestKey()) > before);
+    assert.ok((await file.store.reports.newestKey()) > before);
   });
 });
 
@@ -251,9 +251,9 @@ describe("purge and cleanup", () => {
     await finish(SENT);
     await enqueue({ id: "flying" });
     await claim();
-    assert.equal(await file.store.messages.cleanup({ ...everything, endedBeforeMs: null }), 0);
-    assert.equal(await file.store.housekeeping.purge({ ...everything, endedBeforeMs: null }, 10), 0);
-    assert.equal(await file.store.messages.cleanup(everything), 1);
+    assert.equal(await file.store.messages.purge({ ...everything, endedBeforeMs: null }), 0);
+    assert.equal(await file.store.messages.purge({ ...everything, endedBeforeMs: null }, 10), 0);
+    assert.equal(await file.store.messages.purge(everything), 1);
     assert.equal(await get("sent"), null);
     assert.ok((await get("waiting")) && (await get("flying")));
   });
@@ -263,8 +263,8 @@ describe("purge and cleanup", () => {
     await finish(SENT);
     await file.store.reports.acknowledge(await file.store.reports.due(10, file.clock.now()), file.clock.now());
     const reportedMs = file.clock.now().wallMs;
-    assert.equal(await file.store.housekeeping.purge({ reportedBeforeMs: reportedMs, endedBeforeMs: null }, 10), 0);
-    assert.equal(await file.store.housekeeping.purge({ reportedBeforeMs: reportedMs + 1, endedBeforeMs: null }, 10), 1);
+    assert.equal(await file.store.messages.purge({ reportedBeforeMs: reportedMs, endedBeforeMs: null }, 10), 0);
+    assert.equal(await file.store.messages.purge({ reportedBeforeMs: reportedMs + 1, endedBeforeMs: null }, 10), 1);
   });
 
   it("free the inline content of what was sent, not of what failed", async () => {

@@ -9,12 +9,13 @@ import { migrate, refuseOthers } from "@async-mail/db/sqlite/migrate";
 import { type OpenOptions, openStore } from "@async-mail/db/sqlite/open";
 import { StorageRefused, StorageUnavailable } from "@async-mail/db/store";
 import Database from "better-sqlite3";
+import { keysBeside } from "../../support/database.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 
 const BOOT = { bootId: "boot", monotonicMs: 1_000, wallMs: 1_800_000_000_000 };
 
 function open(path: string, overrides: Partial<OpenOptions> = {}) {
-  return openStore({ path, synchronous: "full", sandbox: false, boot: BOOT, ...overrides });
+  return openStore({ path, synchronous: "full", sandbox: false, keys: keysBeside(path), boot: BOOT, ...overrides });
 }
 
 describe("opening a store", () => {
@@ -109,7 +110,7 @@ describe("a file whose log is there without it", () => {
   it("is not made anew: SQLite would delete the log, and what was committed to it", async () => {
     const path = join(temporaryFolder(), "mail.db");
     const store = await open(path);
-    await store.service.runNow();
+    await store.of("default").service.runNow();
     const copy = join(temporaryFolder(), "mail.db");
     copyFileSync(`${path}-wal`, `${copy}-wal`);
     await assert.rejects(
@@ -119,7 +120,7 @@ describe("a file whose log is there without it", () => {
     assert.ok(statSync(`${copy}-wal`).size > 0);
     copyFileSync(path, copy);
     const mended = await open(copy);
-    assert.equal(await mended.service.runNowCount(), 1);
+    assert.equal(await mended.of("default").service.runNowCount(), 1);
     await Promise.all([store.close(), mended.close()]);
   });
 });
@@ -132,13 +133,13 @@ describe("a file that is moved while it is in use", () => {
     const store = await open(path);
     renameSync(path, `${path}.moved`);
     await assert.rejects(
-      store.service.runNow(),
+      store.of("default").service.runNow(),
       (error: Error) => error instanceof StorageUnavailable && /file is missing/.test(error.message),
     );
     await assert.rejects(store.service.checkWritable(), StorageUnavailable);
     renameSync(`${path}.moved`, path);
-    await store.service.runNow();
-    assert.equal(await store.service.runNowCount(), 1);
+    await store.of("default").service.runNow();
+    assert.equal(await store.of("default").service.runNowCount(), 1);
     await store.close();
   });
 

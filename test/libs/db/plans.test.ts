@@ -139,12 +139,12 @@ async function useAll({ store, clock }: Awaited<ReturnType<typeof temporaryStore
   await store.reports.saveClient(await store.reports.client());
 
   await store.messages.enqueue([aCheckedMessage({ id: failed!.id, accountId: "a" })], now());
-  await store.messages.newestKey();
+  await store.reports.newestKey();
   await store.messages.get(ids[0]!, now());
   for (const filter of [{}, { status: "pending" as const }]) await store.messages.list(filter as never, null, 5, now());
   await store.messages.remove(["m9"], now());
   await store.messages.retry(["m8"], now());
-  await store.messages.cleanup({ reportedBeforeMs: 1, endedBeforeMs: 1 });
+  await store.messages.purge({ reportedBeforeMs: 1, endedBeforeMs: 1 });
 
   for (let i = 0; i < 3; i += 1) {
     await claims(1);
@@ -167,7 +167,7 @@ async function useAll({ store, clock }: Awaited<ReturnType<typeof temporaryStore
 
   await clock.advance(100_000_000);
   await store.housekeeping.expire(1, 10, now());
-  await store.housekeeping.purge({ reportedBeforeMs: now().wallMs, endedBeforeMs: now().wallMs }, 2);
+  await store.messages.purge({ reportedBeforeMs: now().wallMs, endedBeforeMs: now().wallMs }, 2);
   await store.housekeeping.trim(10, now());
   await store.accounts.remove("a", now());
   await store.processes.leave(dispatcher, now());

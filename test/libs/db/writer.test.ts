@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, describe, it } from "node:test";
+import { createVault } from "@async-mail/db/sqlite/vault";
 import { createWriter, type Writer } from "@async-mail/db/sqlite/writer";
 import { StorageBusy } from "@async-mail/db/store";
 import Database from "better-sqlite3";
-import { type TemporaryStore, temporaryStore } from "../../support/database.ts";
+import { keysBeside, type TemporaryStore, temporaryStore } from "../../support/database.ts";
 
 const NOW = { wallMs: 0, steadyMs: 0 };
 
@@ -13,11 +14,13 @@ let writer: Writer;
 /** Commits, as the file's other connections count them. */
 let commits: () => number;
 
+const vault = () => createVault(db, keysBeside(file.path));
+
 beforeEach(async () => {
   file = await temporaryStore();
   db = new Database(file.path, { timeout: 20 });
   db.exec("CREATE TABLE notes (text TEXT CHECK (text <> 'bad'))");
-  writer = createWriter(db);
+  writer = createWriter(db, vault());
   const watcher = new Database(file.path);
   const version = watcher.prepare<[], number>("PRAGMA data_version").pluck();
   const first = version.get()!;
@@ -75,7 +78,7 @@ describe("a file locked by another program", () => {
   });
 
   it("ends in StorageBusy after the deadline, with nothing written", async () => {
-    const impatient = createWriter(db, { deadlineMs: 50 });
+    const impatient = createWriter(db, vault(), { deadlineMs: 50 });
     const other = new Database(file.path);
     other.exec("BEGIN IMMEDIATE");
     await assert.rejects(

@@ -73,12 +73,12 @@ test("draft: attachments have a name and know where their bytes are", () => {
   assert.deepEqual(
     attachments.map(({ source }) => source),
     [
-      { kind: "url", url: "https://x.y/a/b%20c.pdf?q=/d" },
+      { kind: "url", url: "https://x.y/a/b%20c.pdf?q=/d", auth: null },
       { kind: "content", index: 0 },
       { kind: "s3", bucket: "b", key: "in/voice.pdf", versionId: "7" },
       { kind: "content", index: 1 },
-      { kind: "url", url: "https://x.y/" },
-      { kind: "url", url: "https://x.y/%ff" },
+      { kind: "url", url: "https://x.y/", auth: null },
+      { kind: "url", url: "https://x.y/%ff", auth: null },
     ],
   );
   assert.equal(attachments[1]!.contentType, "text/plain");

@@ -8,6 +8,8 @@ const context: ParseContext = {
   newMessageId: (domain) => `<new@${domain}>`,
   s3Allow: [],
   maxAttachmentBytes: 1_000_000_000,
+  tenantS3: null,
+  endpoint: false,
 };
 
 const POSTED = { id: "m1", from: "a@b.c", to: "d@e.f", subject: "Hello" };

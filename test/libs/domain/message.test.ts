@@ -12,6 +12,8 @@ const context: ParseContext = {
   newMessageId: (domain) => `<new@${domain}>`,
   s3Allow: [],
   maxAttachmentBytes: 10_000,
+  tenantS3: null,
+  endpoint: false,
 };
 
 const POSTED = { id: "m1", from: "a@b.c", to: "d@e.f", subject: "Hello" };
@@ -33,6 +35,7 @@ test("message: the least that is accepted", () => {
   assert.deepEqual(message, {
     id: "m1",
     accountId: null,
+    batchCode: null,
     priority: 2,
     deferredMs: null,
     expiresMs: null,
@@ -242,11 +245,11 @@ const INVALID: [fields: object, reason: string | RegExp][] = [
   [{ attachments: ["x"] }, "invalid attachments[0]: not an object"],
   [
     { attachments: [{ content: "YQ" }, {}] },
-    "invalid attachments[1] has no source, one of content, url and s3 is wanted",
+    "invalid attachments[1] has no source, one of content, url, storage_path and s3 is wanted",
   ],
   [
     { attachments: [{ content: "YQ", url: "http://x/" }] },
-    "invalid attachments[0] has content and url, one of content, url and s3 is wanted",
+    "invalid attachments[0] has content and url, one of content, url, storage_path and s3 is wanted",
   ],
   [{ attachments: [{ content: "not base64!" }] }, "invalid attachments[0].content: not base64"],
   [{ attachments: [{ content: 7 }] }, "invalid attachments[0].content: not a string"],
@@ -279,7 +282,7 @@ const INVALID: [fields: object, reason: string | RegExp][] = [
   [{ attachments: [{ content: "", url: "" }] }, "invalid attachments[0].url: not an http or https address"],
   [
     { attachments: [{ content: "", url: "https://x.y/z", s3: { bucket: "docs", key: "k" } }] },
-    "invalid attachments[0] has url and s3, one of content, url and s3 is wanted",
+    "invalid attachments[0] has url and s3, one of content, url, storage_path and s3 is wanted",
   ],
   [{ attachments: Array(101).fill({ content: "YQ" }) }, "invalid attachments: 101 of them, at most 100 are taken"],
   [

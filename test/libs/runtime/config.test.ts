@@ -36,6 +36,8 @@ test("without file and environment everything has its default", () => {
   assert.equal(config.metrics.port, null);
   assert.equal(config.smtp.host, null);
   assert.deepEqual(config.smtp.plainAuthHosts, []);
+  assert.deepEqual(config.smtp.tenantHosts, []);
+  assert.equal(config.storage.encryptionKey, null);
   assert.equal(config.sync.acknowledge, "body");
   assert.equal(config.delivery.sendIntervalSeconds, 0.5);
   assert.deepEqual(config.delivery.retryDelaysSeconds, [60, 300, 900, 3600, 7200]);
@@ -71,6 +73,7 @@ test("an empty value in the file is none", () => {
 test("every setting of the environment is read", () => {
   const { config } = load(null, {
     DB_PATH: "/srv/mail.db",
+    ENCRYPTION_KEY: "AB".repeat(32),
     API_TOKEN: "t1",
     ALLOW_ANONYMOUS: "yes",
     METRICS_HOST: "::1",
@@ -95,6 +98,7 @@ test("every setting of the environment is read", () => {
     ASYNC_MAIL_SANDBOX: "1",
   });
   assert.equal(config.storage.dbPath, "/srv/mail.db");
+  assert.deepEqual(config.storage.encryptionKey, [Buffer.alloc(32, 0xab).toString("base64")]);
   assert.deepEqual({ ...config.metrics }, { host: "::1", port: 0, token: "t2" });
   assert.deepEqual(
     { ...config.smtp },
@@ -108,6 +112,7 @@ test("every setting of the environment is read", () => {
       ehloName: "mx.example.com",
       tlsCa: null,
       plainAuthHosts: [],
+      tenantHosts: [],
     },
   );
   assert.equal(config.sync.signingSecret, "whsec_YWJj");
@@ -148,6 +153,62 @@ test("secrets come from files named by _FILE, without the line end", () => {
   assert.equal(config.smtp.password, "s3 cr#t");
   writeFileSync(join(folder, "token"), "tok\n");
   assert.equal(load(null, { CLIENT_SYNC_TOKEN_FILE: join(folder, "token") }).config.sync.proxySyncToken, "tok");
+});
+
+/** The second byte gives it both characters that are otherwise in URLs. */
+const KEY = Buffer.alloc(32, "\xfb\xff", "latin1");
+const OLD_KEY = Buffer.alloc(32, 7);
+const [KEY_64, OLD_KEY_64] = [KEY, OLD_KEY].map((key) => key.toString("base64")) as [string, string];
+
+test("an encryption key may be written as base64, as in URLs, or as hex; it is passed on in one form", () => {
+  assert.match(KEY_64, /[+/].*=$/);
+  for (const text of [
+    KEY_64,
+    KEY_64.slice(0, -1),
+    KEY.toString("base64url"),
+    KEY.toString("hex"),
+    KEY.toString("hex").toUpperCase(),
+  ]) {
+    assert.deepEqual(load(null, { ENCRYPTION_KEY: text }).config.storage.encryptionKey, [KEY_64], text);
+    assert.deepEqual(load(`[storage]\nencryption_key = ${text}\n`).config.storage.encryptionKey, [KEY_64], text);
+  }
+});
+
+test("two encryption keys are read, the new one first, from a file too, with lines and comments", () => {
+  const file = join(temporaryFolder(), "keys");
+  writeFileSync(file, `# new\n${KEY_64}\r\n# old, until it is replaced\n${OLD_KEY_64}\n\n`);
+  const ways: Record<string, string>[] = [
+    { ENCRYPTION_KEY: `${KEY_64},${OLD_KEY_64}` },
+    { ENCRYPTION_KEY: ` ${KEY_64} ${OLD_KEY.toString("hex")} ` },
+    { ENCRYPTION_KEY_FILE: file },
+  ];
+  for (const env of ways)
+    assert.deepEqual(load(null, env).config.storage.encryptionKey, [KEY_64, OLD_KEY_64], JSON.stringify(env));
+});
+
+test("what is no encryption key is refused, not shown, and said how to make", () => {
+  const long = Buffer.alloc(48, 9).toString("base64");
+  for (const text of [
+    "correct-horse-battery-staple",
+    "a".repeat(32),
+    KEY_64.slice(0, -4),
+    KEY.toString("hex").slice(0, 62),
+    `${KEY.toString("hex")}00`,
+    long,
+    // Cut off where its last bits are none of a key's.
+    `${KEY_64.slice(0, 42)}t`,
+    KEY_64.replace("+", "!"),
+    `${KEY_64},${OLD_KEY_64.slice(4)}`,
+    `${KEY_64},${KEY.toString("hex")}`,
+    ",",
+  ]) {
+    const faults = faultsOf(null, { ENCRYPTION_KEY: text });
+    assert.equal(faults.length, 1, text);
+    assert.match(
+      faults[0] ?? "",
+      /^\[storage\] encryption_key = "\*+" \(ENCRYPTION_KEY\): wanted 32 random bytes .*openssl rand -base64 32/,
+    );
+  }
 });
 
 test("a _FILE that cannot be read, or stands beside its variable, is a fault", () => {
@@ -306,6 +367,7 @@ test("values that are meant are taken", () => {
 host = "2001:db8::1"
 ehlo_name = [192.0.2.1]
 plain_auth_hosts = relay.lan, 10.0.0.0/8 , fd00::/8
+tenant_hosts = smtp.example.com, 192.0.2.0/24
 [attachments]
 allow_hosts = münchen.example
 [s3]
@@ -319,6 +381,7 @@ reply_meanings = [{"code":550,"enhanced":"5.7.1","text":"daily limit","meaning":
   assert.equal(config.smtp.host, "2001:db8::1");
   assert.equal(config.smtp.ehloName, "[192.0.2.1]");
   assert.deepEqual(config.smtp.plainAuthHosts, ["relay.lan", "10.0.0.0/8", "fd00::/8"]);
+  assert.deepEqual(config.smtp.tenantHosts, ["smtp.example.com", "192.0.2.0/24"]);
   assert.deepEqual(config.attachments.allowHosts, ["münchen.example"]);
   assert.deepEqual(config.s3.allow, ["bucket", "bucket/a/prefix"]);
   assert.deepEqual(config.scheduler.rules, [{ name: "day", days: [0, 1] }]);
@@ -332,9 +395,12 @@ reply_meanings = [{"code":550,"enhanced":"5.7.1","text":"daily limit","meaning":
 test("what is checked is printed with its origin, and no secret in it", () => {
   const loaded = load("[storage]\ndb_path = a.db\n[smtp]\nhost = h\nuser = u\npassword = 'hunter2#'\n", {
     API_TOKEN: "hunter2",
+    ENCRYPTION_KEY: KEY_64,
     PORT: "9000",
   });
   const text = checkText(loaded);
+  assert.match(text, /^encryption_key = \*{8} +; ENCRYPTION_KEY$/m);
+  assert.equal(text.includes(KEY_64.slice(0, 8)), false);
   assert.match(text, new RegExp(`^db_path = ${loaded.cwd}/a\\.db +; config\\.ini line 2$`, "m"));
   assert.match(text, /^port = 9000 +; PORT$/m);
   assert.match(text, /^password = \*{8} +; config\.ini line 6$/m);

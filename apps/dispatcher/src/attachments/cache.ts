@@ -1,5 +1,5 @@
 import { createHash, randomUUID } from "node:crypto";
-import { constants, type FileHandle, mkdir, open, readdir, rename, rm, stat, statfs } from "node:fs/promises";
+import { constants, type FileHandle, link, mkdir, open, readdir, rename, rm, stat, statfs } from "node:fs/promises";
 import { join } from "node:path";
 import { SourceBroken, type Validator } from "./remote-source.ts";
 
@@ -31,6 +31,8 @@ export type AttachmentCache = {
 export type NewEntry = Pick<CachedEntry, "validator" | "askedMs"> & {
   /** As far as that is known. */
   expectedBytes: number;
+  /** Another key that finds it, asked for when all of it has come. */
+  alsoKey?: () => string;
 };
 
 export type CacheOptions = {
@@ -83,7 +85,7 @@ export function createAttachmentCache({ folder, bootId, maxBytes, maxAgeMs }: Ca
   }
 
   async function store(key: string, entry: NewEntry, body: AsyncIterable<Uint8Array>): Promise<CachedFile> {
-    const { validator, askedMs, expectedBytes } = entry;
+    const { validator, askedMs, expectedBytes, alsoKey } = entry;
     await mkdir(folder, { recursive: true, mode: 0o700 });
     if (unswept > maxBytes * SWEEP_SHARE) await sweep(askedMs);
     const path = pathOf(key);
@@ -100,6 +102,8 @@ export function createAttachmentCache({ folder, bootId, maxBytes, maxAgeMs }: Ca
     };
     try {
       const bytes = await write(part, headOf, body, askedMs, arrived);
+      // Before others can replace it under the first key: a key of its contents must never lead to other ones.
+      if (alsoKey !== undefined) await nameToo(part, pathOf(alsoKey()), id);
       await rename(part, path);
       unswept += bytes;
       return { path, id, offset: headOf(bytes).length, bytes };
@@ -159,23 +163,43 @@ export function createAttachmentCache({ folder, bootId, maxBytes, maxAgeMs }: Ca
   };
 }
 
-type Kept = { path: string; bytes: number; usedMs: number };
+/** Gives the file a second name. Where the disk knows no such names it is found by the first one alone. */
+async function nameToo(file: string, path: string, id: string): Promise<void> {
+  const part = `${path}.${id}.part`;
+  const isLinked = await link(file, part).then(
+    () => true,
+    () => false,
+  );
+  if (isLinked) await rename(part, path).catch(() => rm(part, { force: true }));
+}
+
+/** One file, which may have two names: it takes its room once, and goes with both. */
+type Kept = { paths: string[]; bytes: number; usedMs: number };
 
 async function filesIn(folder: string): Promise<{ entries: Kept[]; parts: Kept[] }> {
   const found: { entries: Kept[]; parts: Kept[] } = { entries: [], parts: [] };
+  const named = new Map<number, Kept>();
   const names = await readdir(folder).catch(() => []); // nothing was fetched yet
   for (const name of names) {
     const list = ENTRY.test(name) ? found.entries : PART.test(name) ? found.parts : null;
     const path = join(folder, name);
     const status = list === null ? null : await stat(path).catch(() => null);
-    if (status !== null) list?.push({ path, bytes: status.size, usedMs: Math.max(status.atimeMs, status.mtimeMs) });
+    if (status === null) continue;
+    const before = named.get(status.ino);
+    if (before !== undefined) {
+      before.paths.push(path);
+      continue;
+    }
+    const one = { paths: [path], bytes: status.size, usedMs: Math.max(status.atimeMs, status.mtimeMs) };
+    list?.push(one);
+    if (list === found.entries && status.nlink > 1) named.set(status.ino, one);
   }
   return found;
 }
 
 async function removeAll(doomed: Kept[]): Promise<string | null> {
   let failure: string | null = null;
-  for (const { path } of doomed) {
+  for (const path of doomed.flatMap(({ paths }) => paths)) {
     await rm(path, { force: true }).catch((error) => {
       failure = String(error);
     });

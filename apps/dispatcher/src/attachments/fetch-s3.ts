@@ -1,5 +1,5 @@
 import { Readable } from "node:stream";
-import { isS3Allowed } from "@async-mail/domain/s3-allow";
+import { isS3Allowed, isTenantS3Allowed } from "@async-mail/domain/s3-allow";
 import type { GetObjectCommandOutput, S3Client } from "@aws-sdk/client-s3";
 import type { Opened, SourceFailure, Validator } from "./remote-source.ts";
 import { s3Body } from "./s3-body.ts";
@@ -8,8 +8,14 @@ import { final, passing, s3Failure, wordOf } from "./s3-failure.ts";
 
 export type { S3Config } from "./s3-client-config.ts";
 
-/** versionId null: the latest. */
-export type S3Object = { bucket: string; key: string; versionId: string | null };
+export type S3Object = {
+  bucket: string;
+  key: string;
+  /** Null: the latest. */
+  versionId: string | null;
+  /** `s3_prefixes` of whose message it is; null: the tenant `default`, which `s3.allow` alone binds. */
+  prefixes: readonly string[] | null;
+};
 
 export type S3Source = {
   /** Why the configuration does not let it be fetched, nor used where it was kept; null: it does. */
@@ -29,7 +35,9 @@ export function createS3Source(config: S3Config): S3Source {
   let loading: Promise<Sdk> | null = null;
 
   function refusal(object: S3Object): string | null {
-    return isS3Allowed(config.allow, object) ? null : "not allowed (s3.allow)";
+    if (!isS3Allowed(config.allow, object)) return "not allowed (s3.allow)";
+    const { prefixes } = object;
+    return prefixes === null || isTenantS3Allowed(prefixes, object) ? null : "not allowed (s3_prefixes)";
   }
 
   async function open(object: S3Object, known: Validator | null, signal: AbortSignal): Promise<Opened> {

@@ -5,12 +5,15 @@ import { decodedBody } from "./url-body.ts";
 import { noAnswer } from "./url-failure.ts";
 import { firstHop, forbiddenAt, fromWhere, type Hop, nextHop } from "./url-hops.ts";
 
+/** A file on the web; `authorization` is for the URL's own origin, and null where at most the URL has a login. */
+export type WebFile = { url: string; authorization: string | null };
+
 export type UrlSource = {
   /**
    * Asks for the file, conditionally if `known` is given. `signal` ends all of it: every hop, the name look-ups, and the
    * body while it is read. Reasons name the host asked for, never one that it redirects to, and no secrets of the URL.
    */
-  open(url: string, known: Validator | null, signal: AbortSignal): Promise<Opened>;
+  open(file: WebFile, known: Validator | null, signal: AbortSignal): Promise<Opened>;
 };
 
 export type UrlSourceOptions = {
@@ -19,6 +22,8 @@ export type UrlSourceOptions = {
   /** On the wire, that is before decompression; whoever reads the body counts what comes out. */
   maxBytes: number;
 };
+
+export type Response = Dispatcher.ResponseData;
 
 const STANDING_HEADERS = { "user-agent": "gnr-async-mail-service", accept: "*/*", "accept-encoding": "identity" };
 
@@ -31,9 +36,9 @@ export function createUrlSource({ egress, maxBytes }: UrlSourceOptions): UrlSour
   async function openAt(hop: Hop, known: Validator | null, signal: AbortSignal): Promise<Opened> {
     const condition = conditionOf(known);
     const isFirst = hop.url === hop.first;
-    let response: Dispatcher.ResponseData;
+    let response: Response;
     try {
-      response = await orAborted(ask(egress, hop, condition, signal), signal);
+      response = await ask(egress, addressOf(hop), { authorization: hop.login?.authorization, ...condition }, signal);
     } catch (error) {
       return noAnswer(error, fromWhere(hop), forbiddenAt(hop), signal);
     }
@@ -53,20 +58,37 @@ export function createUrlSource({ egress, maxBytes }: UrlSourceOptions): UrlSour
   }
 
   return {
-    async open(url, known, signal) {
-      const hop = firstHop(url);
+    async open({ url, authorization }, known, signal) {
+      const hop = firstHop(url, authorization);
       return "url" in hop ? openAt(hop, known, signal) : hop;
     },
   };
 }
 
-function ask(egress: Dispatcher, { url, login }: Hop, condition: Record<string, string>, signal: AbortSignal) {
-  const authorization = login === null ? {} : { authorization: login.basic };
-  return request(`${url.origin}${url.pathname}${url.search}`, {
+/** Without a login or a fragment. */
+function addressOf({ url }: Hop): string {
+  return `${url.origin}${url.pathname}${url.search}`;
+}
+
+type AskHeaders = Record<string, string | undefined>;
+
+/** Asks for a file, with a `body` by POST. Headers that are undefined are not sent. Rejects where no answer comes. */
+export function ask(
+  egress: Dispatcher,
+  address: string,
+  headers: AskHeaders,
+  signal: AbortSignal,
+  body?: string,
+): Promise<Response> {
+  const method = body === undefined ? "GET" : "POST";
+  const asked = request(address, {
     dispatcher: egress,
+    method,
+    body,
     signal,
-    headers: { ...STANDING_HEADERS, ...authorization, ...condition },
+    headers: { ...STANDING_HEADERS, ...headers },
   });
+  return orAborted(asked, signal);
 }
 
 /** A request that still waits for its connection does not hear of its signal. */
@@ -82,6 +104,7 @@ async function orAborted<T>(asked: Promise<T>, signal: AbortSignal): Promise<T> 
   }
 }
 
-function dismiss(body: Dispatcher.ResponseData["body"]): void {
+/** Of an answer that is not the file. */
+export function dismiss(body: Response["body"]): void {
   body.dump({ limit: DUMPED_BYTES, signal: AbortSignal.timeout(DUMPED_MS) }).catch(() => {});
 }

@@ -1,10 +1,12 @@
 import { createClock } from "@async-mail/runtime/clock";
-import { createEgress, publicAddressesOnly } from "@async-mail/runtime/egress";
+import { anyButLinkLocal, createEgress, publicAddressesOnly } from "@async-mail/runtime/egress";
 import { workerData } from "piscina";
 import { createAttachmentCache } from "./cache.ts";
+import { createEndpointSource } from "./fetch-endpoint.ts";
 import { createS3Source, type S3Config } from "./fetch-s3.ts";
+import type { FetchTask } from "./fetch-task.ts";
 import { createUrlSource } from "./fetch-url.ts";
-import { createFetcher, type FetchAnswer, type FetchTask } from "./fetcher.ts";
+import { createFetcher, type FetchAnswer, type FetcherOptions } from "./fetcher.ts";
 import { createRoom } from "./room.ts";
 import { createSlots } from "./slots.ts";
 
@@ -26,19 +28,23 @@ const CONNECT_MS = 10_000;
 
 /** The thread that fetches: started for the first attachment that is elsewhere, and kept, with its connections. */
 const { cache, maxBytes, timeoutMs, bytesAtOnce, allowHosts, s3 } = workerData as FetchSettings;
-const egress = createEgress({
-  mayReach: publicAddressesOnly(allowHosts),
-  connectTimeoutMs: CONNECT_MS,
-  connectionsPerOrigin: AT_ONCE_EACH_HOST,
+const connecting = { connectTimeoutMs: CONNECT_MS, connectionsPerOrigin: AT_ONCE_EACH_HOST };
+const urls = createUrlSource({
+  egress: createEgress({ mayReach: publicAddressesOnly(allowHosts), ...connecting }),
+  maxBytes,
 });
-const urls = createUrlSource({ egress, maxBytes });
+const clients = createEndpointSource({ egress: createEgress({ mayReach: anyButLinkLocal, ...connecting }), maxBytes });
 const buckets = createS3Source(s3);
 const clock = createClock(0);
+const open: FetcherOptions["open"] = ({ source, name }, known, signal) => {
+  if (source.kind === "endpoint") return clients.open({ ...source, name }, signal);
+  return source.kind === "url" ? urls.open(source, known, signal) : buckets.open(source, known, signal);
+};
+
 const fetcher = createFetcher({
   cache: createAttachmentCache(cache),
-  refusal: (source) => (source.kind === "url" ? null : buckets.refusal(source)),
-  open: (source, known, signal) =>
-    source.kind === "url" ? urls.open(source.url, known, signal) : buckets.open(source, known, signal),
+  refusal: (source) => (source.kind === "s3" ? buckets.refusal(source) : null),
+  open,
   s3Endpoint: s3.endpoint,
   maxBytes,
   timeoutMs,

@@ -1,17 +1,11 @@
+import { createHash, type Hash } from "node:crypto";
 import { tooManyBytes } from "@async-mail/domain/attachment";
-import type { AttachmentSource } from "@async-mail/domain/draft";
 import type { AttachmentCache, CachedEntry, CachedFile } from "./cache.ts";
+import { isJsonName } from "./fetch-endpoint.ts";
+import type { FetchTask, RemoteSource } from "./fetch-task.ts";
 import { type Opened, SourceBroken, SourceRefused, type Validator } from "./remote-source.ts";
 import { createRoom, type Room } from "./room.ts";
 import type { Slots } from "./slots.ts";
-
-export type RemoteSource = Extract<AttachmentSource, { kind: "url" | "s3" }>;
-
-export type FetchTask = {
-  source: RemoteSource;
-  /** Wall ms: when its message was allowed to go. */
-  sinceMs: number;
-};
 
 /** A value in either case: errors lose what they carry between threads. */
 export type FetchAnswer =
@@ -27,7 +21,7 @@ export type FetcherOptions = {
   cache: Pick<AttachmentCache, "find" | "confirm" | "store">;
   /** Why it may not be fetched, kept or not; null: it may. */
   refusal(source: RemoteSource): string | null;
-  open(source: RemoteSource, known: Validator | null, signal: AbortSignal): Promise<Opened>;
+  open(task: FetchTask, known: Validator | null, signal: AbortSignal): Promise<Opened>;
   /** Where the buckets are; part of what a kept file is known by. */
   s3Endpoint: string | null;
   /** Of one attachment. */
@@ -54,16 +48,20 @@ export function createFetcher(options: FetcherOptions): Fetcher {
   /** What is being fetched serves all who want it, unless they were accepted after it was asked for. */
   const underWay = new Map<string, { begunMs: number; answer: Promise<FetchAnswer> }>();
 
-  async function bring({ source, sinceMs }: FetchTask): Promise<FetchAnswer> {
+  async function bring(task: FetchTask): Promise<FetchAnswer> {
+    const { tenant, source, sinceMs, md5 } = task;
     const refusal = options.refusal(source);
     if (refusal !== null) return { ok: false, permanent: true, reason: refusal };
-    const key = keyOf(source, options.s3Endpoint);
+    // Whatever its source may have by now, these are the bytes that are wanted.
+    const same = md5 === null ? null : await found(keyOfMd5(tenant, md5));
+    if (same !== null) return cached(same);
+    const key = keyOf(task, options.s3Endpoint);
     const entry = await found(key);
     const running = underWay.get(key);
     if (running !== undefined && running.begunMs >= sinceMs) return asCached(await running.answer);
     if (entry !== null && isFresh(source, entry, sinceMs)) return cached(entry);
     const begunMs = now();
-    const answer = fetchAnew(options, { source, key, entry, begunMs });
+    const answer = fetchAnew(options, { task, key, entry, begunMs });
     underWay.set(key, { begunMs, answer });
     try {
       return await answer;
@@ -90,11 +88,11 @@ export function createFetcher(options: FetcherOptions): Fetcher {
   return { bring };
 }
 
-type Transfer = { source: RemoteSource; key: string; entry: CachedEntry | null; begunMs: number };
+type Transfer = { task: FetchTask; key: string; entry: CachedEntry | null; begunMs: number };
 
 async function fetchAnew(options: FetcherOptions, wanted: Transfer): Promise<FetchAnswer> {
   const { slots, timeoutMs } = options;
-  const host = hostOf(wanted.source);
+  const host = hostOf(wanted.task.source);
   let leave = () => {};
   try {
     leave = await slots.take(host, AbortSignal.timeout(timeoutMs));
@@ -116,8 +114,8 @@ async function fetchAnew(options: FetcherOptions, wanted: Transfer): Promise<Fet
 
 async function transfer(options: FetcherOptions, wanted: Transfer, limit: AbortSignal): Promise<FetchAnswer> {
   const { cache, maxBytes, room } = options;
-  const { source, key, entry, begunMs } = wanted;
-  const opened = await options.open(source, entry?.validator ?? null, limit);
+  const { task, key, entry, begunMs } = wanted;
+  const opened = await options.open(task, entry?.validator ?? null, limit);
   if (opened.kind === "failed") {
     if (limit.aborted) throw limit.reason;
     const { kind: _, ...failure } = opened;
@@ -138,7 +136,10 @@ async function transfer(options: FetcherOptions, wanted: Transfer, limit: AbortS
   let leave = () => {};
   try {
     leave = await room.take(expectedBytes, limit);
-    const file = await cache.store(key, { validator, askedMs: begunMs, expectedBytes }, bounded(reader, maxBytes));
+    const digest = task.md5 === null ? null : createHash("md5");
+    const alsoKey = digest === null ? undefined : () => keyOfMd5(task.tenant, digest.digest("hex"));
+    const head = { validator, askedMs: begunMs, expectedBytes, alsoKey };
+    const file = await cache.store(key, head, bounded(reader, maxBytes, digest));
     return { ok: true, file, how: "fetched" };
   } finally {
     leave();
@@ -147,11 +148,16 @@ async function transfer(options: FetcherOptions, wanted: Transfer, limit: AbortS
 }
 
 /** Counts what comes: servers lie about lengths, and a small answer may unpack to a large one. */
-async function* bounded(reader: AsyncIterator<Uint8Array>, maxBytes: number): AsyncGenerator<Uint8Array> {
+async function* bounded(
+  reader: AsyncIterator<Uint8Array>,
+  maxBytes: number,
+  digest: Hash | null,
+): AsyncGenerator<Uint8Array> {
   let bytes = 0;
   for (let next = await reader.next(); !next.done; next = await reader.next()) {
     bytes += next.value.length;
     if (bytes > maxBytes) throw new SourceRefused(tooManyBytes(null, maxBytes));
+    digest?.update(next.value);
     yield next.value;
   }
 }
@@ -168,11 +174,19 @@ function asCached(answer: FetchAnswer): FetchAnswer {
   return answer.ok ? { ...answer, how: "cached" } : answer;
 }
 
-function keyOf(source: RemoteSource, s3Endpoint: string | null): string {
-  if (source.kind === "url") return JSON.stringify(["url", source.url.replace(/#.*$/s, "")]);
-  return JSON.stringify(["s3", s3Endpoint, source.bucket, source.key, source.versionId]);
+/** What was kept with one login is not for another; nor what may be an error's text for a name that excludes one. */
+function keyOf({ tenant, name, source }: FetchTask, s3Endpoint: string | null): string {
+  const { kind } = source;
+  if (kind === "url") return JSON.stringify([kind, tenant, source.authorization, source.url.replace(/#.*$/s, "")]);
+  if (kind === "s3") return JSON.stringify([kind, tenant, s3Endpoint, source.bucket, source.key, source.versionId]);
+  return JSON.stringify([kind, tenant, source.authorization, source.url, source.path, isJsonName(name)]);
+}
+
+/** Of a file with that digest, from wherever it was fetched. */
+function keyOfMd5(tenant: string, md5: string): string {
+  return JSON.stringify(["md5", tenant, md5]);
 }
 
 function hostOf(source: RemoteSource): string {
-  return source.kind === "url" ? (URL.parse(source.url)?.host ?? "") : `s3 ${source.bucket}`;
+  return source.kind === "s3" ? `s3 ${source.bucket}` : (URL.parse(source.url)?.host ?? "");
 }

@@ -7,7 +7,8 @@ import { ComposerClosed } from "../composer.ts";
 import type { AttachedAs } from "../mime-text.ts";
 import { type CachedFile, openCached } from "./cache.ts";
 import type { FetchSettings } from "./fetch.worker.ts";
-import type { FetchAnswer, FetchTask } from "./fetcher.ts";
+import { type Elsewhere, type FetchContext, fetchTask, needsTenant } from "./fetch-task.ts";
+import type { FetchAnswer } from "./fetcher.ts";
 import { asLines, isMessage } from "./message-lines.ts";
 import { createRoom } from "./room.ts";
 
@@ -38,6 +39,7 @@ export type Attachments = {
 
 export type AttachmentsOptions = {
   contents: Store["queue"]["contents"];
+  sources: Store["tenants"]["sources"];
   settings: FetchSettings;
   /** The thread failed while it had nothing to do. */
   onError(error: unknown): void;
@@ -55,7 +57,7 @@ const TASKS_AT_ONCE = 10_000;
 const OPEN_FILES = 500;
 
 /** The bytes of messages' attachments, from wherever they are. */
-export function createAttachments({ contents, settings, onError }: AttachmentsOptions): Attachments {
+export function createAttachments({ contents, sources, settings, onError }: AttachmentsOptions): Attachments {
   const stopping = new AbortController();
   const openFiles = createRoom(OPEN_FILES);
   let pool: Piscina | null = null;
@@ -64,16 +66,16 @@ export function createAttachments({ contents, settings, onError }: AttachmentsOp
     const wanted = draftAttachments(claim.payload);
     if (wanted.length === 0) return NONE;
     const inline = wanted.some(isInline) ? await contents(claim.messageKey) : [];
+    const context = await contextOf(claim, wanted);
     const elsewhere = wanted.filter((one) => !isInline(one)).length;
     const arrived = elsewhere > 0 ? fetches?.() : undefined;
-    const sinceMs = sinceOf(claim);
     try {
-      const fetched = await unlessStopped(Promise.all(wanted.map((one) => bytesOf(one, inline, sinceMs))));
+      const fetched = await unlessStopped(Promise.all(wanted.map((one) => bytesOf(one, inline, context))));
       const counts = wanted.map(({ source }, index) => countOf(source.kind, fetched[index]!));
       const failure = worstOf(fetched);
       if (failure !== undefined) return { ...failure, counts, release: NONE.release };
       const giveBack = elsewhere > 0 ? await unlessStopped(openFiles.take(elsewhere, stopping.signal)) : () => {};
-      const opening = wanted.map((one, index) => openedFor(one, fetched[index]!, sinceMs));
+      const opening = wanted.map((one, index) => openedFor(one, fetched[index]!, context));
       const opened = await unlessStopped(Promise.all(opening));
       const release = async () => {
         await closeAll(opened);
@@ -85,8 +87,17 @@ export function createAttachments({ contents, settings, onError }: AttachmentsOp
     }
   }
 
-  async function bytesOf({ source, filename }: DraftAttachment, inline: Uint8Array[], sinceMs: number) {
-    const fetched = source.kind === "content" ? inlineBytes(inline[source.index]) : await bring({ source, sinceMs });
+  /** The tenant is read where it matters, and once. */
+  async function contextOf(claim: Claim, wanted: DraftAttachment[]): Promise<FetchContext> {
+    const { tenant } = claim;
+    const isNeeded = wanted.some(({ source }) => needsTenant(source, tenant));
+    return { tenant, sources: isNeeded ? await sources(tenant) : null, sinceMs: sinceOf(claim) };
+  }
+
+  async function bytesOf(one: DraftAttachment, inline: Uint8Array[], context: FetchContext): Promise<Fetched> {
+    const { source, filename } = one;
+    const fetched =
+      source.kind === "content" ? inlineBytes(inline[source.index]) : await bring({ ...one, source }, context);
     return named(filename, fetched);
   }
 
@@ -97,7 +108,9 @@ export function createAttachments({ contents, settings, onError }: AttachmentsOp
     return { ok: false, permanent: true, reason: tooManyBytes(bytes.length, maxBytes) };
   }
 
-  async function bring(task: FetchTask): Promise<Fetched> {
+  async function bring(one: Elsewhere, context: FetchContext): Promise<Fetched> {
+    const task = fetchTask(one, context);
+    if (typeof task === "string") return { ok: false, permanent: true, reason: task };
     pool ??= openPool();
     try {
       const answer: FetchAnswer = await pool.run(task);
@@ -114,11 +127,12 @@ export function createAttachments({ contents, settings, onError }: AttachmentsOp
   }
 
   /** Fetched once more where another dispatcher, or a person, has removed the file in the meantime. */
-  async function openedFor({ source, filename }: DraftAttachment, fetched: Fetched, sinceMs: number): Promise<Opened> {
+  async function openedFor(one: DraftAttachment, fetched: Fetched, context: FetchContext): Promise<Opened> {
+    const { source, filename } = one;
     if (!fetched.ok || fetched.bytes instanceof Uint8Array) return fetched as Opened;
     const first = await openedFile(fetched.bytes);
     if (first !== null || source.kind === "content") return named(filename, first ?? GONE);
-    const again = await bring({ source, sinceMs });
+    const again = await bring({ ...one, source }, context);
     return named(filename, again.ok ? ((await openedFile(again.bytes as CachedFile)) ?? GONE) : again);
   }
 

@@ -21,7 +21,7 @@ export type Opened =
   | { kind: "unchanged" }
   | SourceFailure;
 
-/** The file broke off, for now. */
+/** The file broke off, or what came is none, for now. */
 export class SourceBroken extends Error {
   override name = "SourceBroken";
 }

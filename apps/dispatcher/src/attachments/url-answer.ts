@@ -21,8 +21,8 @@ export type UrlAnswer =
 export type AnswerContext = {
   /** Where the answer comes from, as in `from files.example`. */
   from: string;
-  /** The one that was asked for, and the one that answers. */
-  urls: readonly URL[];
+  /** Of the one that was asked for, and of the one that answers: their ends are the file's name. */
+  urls: readonly Pick<URL, "pathname">[];
   maxBytes: number;
   /** It was asked whether the file has changed. */
   isConditional: boolean;
@@ -43,9 +43,13 @@ export function readAnswer(status: number, headers: Headers, context: AnswerCont
   if (status === 304 && context.isConditional) return { kind: "unchanged" };
   const location = one(headers, "location");
   if (MOVED.includes(status) && location !== "") return { kind: "moved", location };
-  const reason = `${status} ${STATUS_CODES[status] ?? ""}`.trim().concat(` ${context.from}`);
+  const reason = statusWords(status, context.from);
   const isPassing = status >= 500 || PASSING.includes(status);
   return isPassing ? failedForNow(reason, retryAfter(headers)) : refused(reason);
+}
+
+export function statusWords(status: number, from: string): string {
+  return `${status} ${STATUS_CODES[status] ?? ""}`.trim().concat(` ${from}`);
 }
 
 /** The headers that ask whether the file is still that one; empty where the validator holds nothing that can be sent. */
@@ -72,14 +76,14 @@ function readFile(headers: Headers, { from, urls, maxBytes }: AnswerContext): Ur
   };
 }
 
-function encodingsOf(headers: Headers, urls: readonly URL[]): string[] {
+function encodingsOf(headers: Headers, urls: AnswerContext["urls"]): string[] {
   const names = one(headers, "content-encoding").toLowerCase().split(",");
   const encodings = names.map((name) => name.trim()).filter((name) => name !== "" && name !== "identity");
   return isGzipFile(encodings, urls) ? [] : encodings;
 }
 
 /** Many servers take the end of such a file's name for an encoding of their own; browsers know that too. */
-function isGzipFile([encoding, ...more]: string[], urls: readonly URL[]): boolean {
+function isGzipFile([encoding, ...more]: string[], urls: AnswerContext["urls"]): boolean {
   const isGzip = more.length === 0 && (encoding === "gzip" || encoding === "x-gzip");
   return isGzip && urls.some(({ pathname }) => GZIP_FILE.test(pathname));
 }
@@ -100,7 +104,7 @@ function sendable(etag: string, lastModified: string): Validator | null {
 }
 
 /** By the server's own clock. */
-function retryAfter(headers: Headers): number | null {
+export function retryAfter(headers: Headers): number | null {
   return retryAfterMs(one(headers, "retry-after"), Date.parse(one(headers, "date")), LONGEST_RETRY_AFTER_MS);
 }
 

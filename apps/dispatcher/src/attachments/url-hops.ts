@@ -6,18 +6,22 @@ export type Hop = {
   url: URL;
   /** The URL that was asked for, the only one that reasons may name. */
   first: URL;
-  /** A value for Authorization, and the one origin it may be sent to. */
-  login: { origin: string; basic: string } | null;
+  login: Login | null;
   /** Of all hops until here. */
   seen: readonly string[];
 };
 
+/** A value for Authorization, and the one origin it may be sent to. `own`: it was given beside the URL, not in it. */
+type Login = { origin: string; authorization: string; own: boolean };
+
 const MOST_REDIRECTS = 5;
 
-export function firstHop(text: string): Hop | SourceFailure {
+/** `authorization` goes before a login in the URL. */
+export function firstHop(text: string, authorization: string | null): Hop | SourceFailure {
   const url = URL.parse(text);
   if (url === null || !isWeb(url)) return refused("not an http or https URL");
-  return { url, first: url, login: loginIn(url), seen: [identity(url)] };
+  const own = authorization === null ? null : { origin: url.origin, authorization, own: true };
+  return { url, first: url, login: own ?? loginIn(url), seen: [identity(url)] };
 }
 
 /** Where `Location` leads from there (RFC 9110 §10.2.2). A login goes with it within its origin only. */
@@ -29,7 +33,7 @@ export function nextHop({ url: from, first, login, seen }: Hop, location: string
   if (seen.includes(identity(url))) return fault("in a loop");
   if (seen.length > MOST_REDIRECTS) return fault(`more than ${MOST_REDIRECTS} times`);
   const kept = login?.origin === url.origin ? login : null;
-  return { url, first, login: loginIn(url) ?? kept, seen: [...seen, identity(url)] };
+  return { url, first, login: kept?.own ? kept : (loginIn(url) ?? kept), seen: [...seen, identity(url)] };
 }
 
 /** Where an answer comes from. Behind a redirect are hosts that the one who asked need not know. */
@@ -51,10 +55,10 @@ function identity(url: URL): string {
 }
 
 /** RFC 7617, from the URL's user and password. */
-function loginIn({ username, password, origin }: URL): Hop["login"] {
+function loginIn({ username, password, origin }: URL): Login | null {
   if (username === "" && password === "") return null;
   const pair = `${decoded(username)}:${decoded(password)}`;
-  return { origin, basic: `Basic ${Buffer.from(pair).toString("base64")}` };
+  return { origin, authorization: `Basic ${Buffer.from(pair).toString("base64")}`, own: false };
 }
 
 /** What is not percent-encoded properly is meant as it stands. */

@@ -1,30 +1,39 @@
 import type { Database } from "better-sqlite3";
 import type { Claim, ClaimAnswer, ClaimRequest } from "../store.ts";
-import { type Candidate, candidate, dueInOrder, nextOf } from "./due-order.ts";
-import { DamagedRow, type MessageRow, payloadOf, recipientsOf } from "./message-row.ts";
+import { type Allowance, type Candidate, candidate, dueInOrder, nextOf } from "./due-order.ts";
+import type { Engine } from "./engine.ts";
+import { roomFor } from "./limits.ts";
+import { DamagedRow, type MessageRow, recipientsOf } from "./message-row.ts";
 import { checkSchema } from "./migrate.ts";
+import { openPayload } from "./payload-row.ts";
 import { someColumns, statement } from "./statement.ts";
+import { closedBy, countedOf } from "./tenant-row.ts";
 import { beginTurn, endTurn, type Turn } from "./turn.ts";
 import type { Tx } from "./tx.ts";
 
 /**
- * Claiming: which messages a dispatcher may take now. Queues take turns, one message each. Limits and connections are
- * counted here, in the one transaction that also marks the messages.
+ * Claiming: which messages a dispatcher may take now. Tenants take turns, one message each, and so do the queues of a
+ * tenant. Limits and connections are counted here, in the one transaction that also marks the messages.
  */
 
 /** A claim as the transaction leaves it; what the message says is read after the commit, when others may write again. */
 export type Taken = Omit<Claim, "payload" | "recipients"> & { outcomes: string | null };
 
-/** Queues looked at beyond the free slots: some may have nothing for this dispatcher. */
+/** Tenants, and queues of each, looked at beyond the free slots: some may have nothing for this dispatcher. */
 const SPARE_TURNS = 50;
 /** Messages to be sent alone that are looked at: the accounts of some may be held. */
 const SOLOS = 20;
 
-const READY = "SELECT key FROM queues WHERE ready_ms <= ? ORDER BY ready_ms LIMIT ? + 0";
-const IMMEDIATE = "SELECT key FROM queues WHERE immediate_ms <= ? ORDER BY immediate_ms LIMIT ? + 0";
-const ANY_READY = "SELECT 1 FROM queues WHERE ready_ms <= ? LIMIT 1";
-const NEXT_READY = "SELECT min(ready_ms) FROM queues WHERE ready_ms IS NOT NULL";
-const SOLO_DUE = "SELECT key, queue FROM messages WHERE state = 'solo' AND due_ms <= ? ORDER BY due_ms LIMIT ? + 0";
+const READY_TENANTS = "SELECT tenant FROM tenants WHERE ready_ms <= ? ORDER BY ready_ms LIMIT ? + 0";
+const IMMEDIATE_TENANTS = "SELECT tenant FROM tenants WHERE immediate_ms <= ? ORDER BY immediate_ms LIMIT ? + 0";
+const READY = "SELECT key FROM queues WHERE tenant_id = ? AND ready_ms <= ? ORDER BY ready_ms LIMIT ? + 0";
+const IMMEDIATE = "SELECT key FROM queues WHERE tenant_id = ? AND immediate_ms <= ? ORDER BY immediate_ms LIMIT ? + 0";
+const ANY_READY = "SELECT 1 FROM tenants WHERE ready_ms <= ? LIMIT 1";
+const NEXT_READY = "SELECT min(ready_ms) FROM tenants WHERE ready_ms IS NOT NULL";
+const SEVERAL_TENANTS = "SELECT 1 FROM tenants LIMIT 1 OFFSET 1";
+const TENANT_OF = "SELECT tenant_id FROM queues WHERE key = ?";
+const SOLO_DUE =
+  "SELECT key, queue, batch_code AS batchCode FROM messages WHERE state = 'solo' AND suspended = 0 AND due_ms <= ? ORDER BY due_ms LIMIT ? + 0";
 const STANDS = "SELECT 1 FROM processes WHERE process = ?";
 const CLAIMED = [
   "key",
@@ -70,10 +79,14 @@ export function claimDue(tx: Tx, request: ClaimRequest): ClaimMade {
 }
 
 /** Reads what a claimed message says. Throws DamagedRow. */
-export function loadClaim(db: Database, { outcomes, ...claim }: Taken): Claim {
+export function loadClaim({ db, vault }: Pick<Engine, "db" | "vault">, { outcomes, ...claim }: Taken): Claim {
   const found = statement<{ payload: string; envelope: string }>(db, PAYLOAD).get(claim.messageKey);
   if (!found) throw new DamagedRow("its payload is missing");
-  return { ...claim, recipients: recipientsOf(outcomes, found.envelope), payload: payloadOf(found.payload) };
+  return {
+    ...claim,
+    recipients: recipientsOf(outcomes, found.envelope),
+    payload: openPayload(vault, found.payload, claim.messageKey),
+  };
 }
 
 function stands(tx: Tx, process: number): boolean {
@@ -103,70 +116,146 @@ function claimSolo(tx: Tx, request: ClaimRequest): ClaimMade | null {
 }
 
 function soloTurn(tx: Tx, request: ClaimRequest): Turn | null {
-  for (const { key, queue } of statement<{ key: number; queue: number }>(tx.db, SOLO_DUE).all(tx.now.steadyMs, SOLOS)) {
-    const turn = beginTurn(tx, tx.queue(queue), { ...request, held: new Map() });
+  type Solo = { key: number; queue: number; batchCode: string | null };
+  for (const { key, queue: queueKey, batchCode } of statement<Solo>(tx.db, SOLO_DUE).all(tx.now.steadyMs, SOLOS)) {
+    const queue = tx.queue(queueKey);
+    if (tx.isSuspended(queue.tenantId, batchCode) || allowanceOf(tx, queue.tenantId).messages <= 0) continue;
+    const turn = beginTurn(tx, queue, { ...request, held: new Map() });
     if (turn.room > 0) return { ...turn, due: [candidate(tx, key)] };
   }
   return null;
 }
 
-// ---------------------------------------------------------------- turns between queues
+// ---------------------------------------------------------------- turns between tenants, and between their queues
+
+type Line = "immediate" | "ready";
+
+/** A tenant during one claim, with the keys of its queues that have something due. */
+type TenantTurn = { allowance: Allowance; waiting: Record<Line, number[]> };
 
 function takeTurns(tx: Tx, request: ClaimRequest): Taken[] {
-  const turns = new Map<number, Turn>();
-  const immediate = openTurns(tx, IMMEDIATE, request, turns);
-  const ready = openTurns(tx, READY, request, turns);
-  const mostEach = fairShare(request, turns.size);
-  for (const turn of turns.values()) {
-    turn.room = Math.min(turn.room, mostEach(turn.queue.key));
-    turn.due = dueInOrder(tx, turn);
-  }
-
+  const tenants = new Map<string, TenantTurn>();
+  const lines = { immediate: lineUp(tx, "immediate", request, tenants), ready: lineUp(tx, "ready", request, tenants) };
+  const turnOf = turns(tx, request, tenants);
   const taken: Taken[] = [];
+  const served = new Set<Turn>();
   const service = tx.service();
   let bytes = request.bytes;
   while (taken.length < request.slots) {
     // Immediate mail goes first, but never twice running while others wait, from one claim to the next either.
-    const line: Turn[] = !service.urgentLast && immediate.length > 0 ? immediate : ready.length > 0 ? ready : immediate;
-    const turn = line.shift();
-    if (!turn) break;
-    const next = nextOf(tx, turn);
-    // What does not fit into memory now waits until something has landed; the other queues go on.
-    if (!next || (next.bytes > bytes && (taken.length > 0 || request.held.size > 0))) continue;
+    const urgent = lines.immediate.length > 0 && (!service.urgentLast || lines.ready.length === 0);
+    const line: Line = urgent ? "immediate" : "ready";
+    const tenant = lines[line].shift();
+    if (!tenant) break;
+    const mayTake = (next: Candidate) => next.bytes <= bytes || (taken.length === 0 && request.held.size === 0);
+    const found = nextOfTenant(tx, tenant, line, turnOf, mayTake);
+    if (!found) continue;
+    const { turn, next } = found;
     bytes -= next.bytes;
-    service.urgentLast = line === immediate ? 1 : 0;
+    service.urgentLast = line === "immediate" ? 1 : 0;
     taken.push(take(tx, turn, next, request.process, false));
-    if (line === ready || turn.due[0]?.priority === 0) line.push(turn);
+    served.add(turn);
+    tenant.allowance.messages -= 1;
+    tenant.allowance.recipients -= next.recipientCount;
+    if (line === "ready" || turn.due[0]?.priority === 0) tenant.waiting[line].push(turn.queue.key);
+    lines[line].push(tenant);
   }
-  const served = [...turns.values()].filter((turn) => turn.taken > 0);
-  return served.reduce((all, turn) => reserved(all, turn, endTurn(tx, turn, request)), taken);
+  return [...served].reduce((all, turn) => reserved(all, turn, endTurn(tx, turn, request)), taken);
 }
 
-function openTurns(tx: Tx, sql: string, request: ClaimRequest, turns: Map<number, Turn>): Turn[] {
-  const keys = statement<number>(tx.db, sql)
-    .pluck()
-    .all(tx.now.steadyMs, request.slots + SPARE_TURNS);
-  return keys.map((key) => {
-    const turn = turns.get(key) ?? beginTurn(tx, tx.queue(key), request);
-    turns.set(key, turn);
+/** What does not fit into memory now waits until something has landed; the other queues go on. */
+function nextOfTenant(
+  tx: Tx,
+  { allowance, waiting }: TenantTurn,
+  line: Line,
+  turnOf: (key: number) => Turn,
+  mayTake: (next: Candidate) => boolean,
+): { turn: Turn; next: Candidate } | null {
+  for (let key = waiting[line].shift(); key !== undefined; key = waiting[line].shift()) {
+    const turn = turnOf(key);
+    const next = nextOf(tx, turn, allowance);
+    if (next !== null && mayTake(next)) return { turn, next };
+  }
+  return null;
+}
+
+function lineUp(tx: Tx, line: Line, { slots }: ClaimRequest, tenants: Map<string, TenantTurn>): TenantTurn[] {
+  const most = slots + SPARE_TURNS;
+  const [ofTenants, ofQueues] = line === "ready" ? [READY_TENANTS, READY] : [IMMEDIATE_TENANTS, IMMEDIATE];
+  const found = statement<string>(tx.db, ofTenants).pluck().all(tx.now.steadyMs, most);
+  return found.map((tenant) => {
+    const turn = tenants.get(tenant) ?? {
+      allowance: allowanceOf(tx, tenant),
+      waiting: { immediate: [], ready: [] },
+    };
+    tenants.set(tenant, turn);
+    turn.waiting[line] = statement<number>(tx.db, ofQueues).pluck().all(tenant, tx.now.steadyMs, most);
     return turn;
   });
 }
 
+function allowanceOf(tx: Tx, id: string): Allowance {
+  const tenant = tx.tenant(id);
+  if (closedBy(tenant) !== null) return { tenant, messages: 0, recipients: 0 };
+  return { tenant, ...roomFor(tx.db, countedOf(tenant), tx.now.steadyMs) };
+}
+
+/** Turns by key of their queue, each begun when it is first asked for: most of those that wait get none in this claim. */
+function turns(tx: Tx, request: ClaimRequest, tenants: Map<string, TenantTurn>): (key: number) => Turn {
+  const begun = new Map<number, Turn>();
+  const keys = new Set([...tenants.values()].flatMap(({ waiting }) => [...waiting.immediate, ...waiting.ready]));
+  const mostEach = fairShare(request, keys.size, (key) => key);
+  if (statement(tx.db, SEVERAL_TENANTS).get() !== undefined) boundTenants(tx, request, tenants);
+  return (key) => {
+    let turn = begun.get(key);
+    if (turn === undefined) {
+      turn = beginTurn(tx, tx.queue(key), request);
+      turn.room = Math.min(turn.room, mostEach(key));
+      turn.due = dueInOrder(tx, turn);
+      begun.set(key, turn);
+    }
+    return turn;
+  };
+}
+
+/** As between accounts: the many accounts of one tenant leave room for another's. */
+function boundTenants(tx: Tx, request: ClaimRequest, tenants: Map<string, TenantTurn>): void {
+  const known = new Map<number, string>();
+  const tenantOf = (key: number) => {
+    const tenant = known.get(key) ?? statement<string>(tx.db, TENANT_OF).pluck().get(key)!;
+    known.set(key, tenant);
+    return tenant;
+  };
+  const mostEach = fairShare(request, tenants.size, tenantOf);
+  for (const [tenant, { allowance }] of tenants) allowance.messages = Math.min(allowance.messages, mostEach(tenant));
+}
+
 /**
  * While others wait, no account holds more than half of what the rest leaves; alone it leaves a tenth for newcomers. What
- * an account may hold ahead comes on top: it is gone before anybody would wait for it.
+ * an account may hold ahead comes on top: it is gone before anybody would wait for it. Counted by account or by tenant.
  */
-function fairShare({ held, ahead, capacity }: ClaimRequest, waiting: number): (key: number) => number {
-  const aheadOf = (key: number) => ahead?.get(key) ?? 0;
-  const counted = (key: number, count: number) => Math.max(0, count - aheadOf(key));
+function fairShare<Owner>(
+  { held, ahead = new Map(), capacity }: ClaimRequest,
+  waiting: number,
+  ownerOf: (key: number) => Owner,
+): (owner: Owner) => number {
+  const counted = new Map<Owner, number>();
+  const beyond = new Map<Owner, number>();
+  const add = (sums: Map<Owner, number>, owner: Owner, count: number) =>
+    sums.set(owner, (sums.get(owner) ?? 0) + count);
   let all = 0;
-  for (const [key, count] of held) all += counted(key, count);
-  return (key) => {
-    const mine = held.get(key) ?? 0;
-    const left = capacity - (all - counted(key, mine));
+  for (const [key, count] of held) {
+    const slots = Math.max(0, count - (ahead.get(key) ?? 0));
+    add(counted, ownerOf(key), slots);
+    add(beyond, ownerOf(key), slots - count);
+    all += slots;
+  }
+  for (const [key, count] of ahead) add(beyond, ownerOf(key), count);
+  return (owner) => {
+    const mine = counted.get(owner) ?? 0;
+    const left = capacity - (all - mine);
     const most = waiting > 1 ? Math.floor(left / 2) : left - Math.floor(capacity / 10);
-    return Math.max(1, most) + aheadOf(key) - mine;
+    return Math.max(1, most) - mine + (beyond.get(owner) ?? 0);
   };
 }
 
@@ -182,15 +271,22 @@ function take(tx: Tx, turn: Turn, { key, urgency, recipientCount }: Candidate, p
   turn.recipients -= recipientCount;
   queue.nextRecipients = 1;
   queue.claims += 1;
-  queue.inFlight += 1;
-  queue.inFlightRecipients += recipientCount;
+  const tenant = tx.tenant(queue.tenantId);
+  tenant.nextRecipients = 1;
+  tenant.servedMs = tx.now.steadyMs;
+  for (const counted of [queue, tenant]) {
+    counted.inFlight += 1;
+    counted.inFlightRecipients += recipientCount;
+  }
   if (queue.holdFailures > 0) queue.probe = key;
   return {
     messageKey: row.key,
     claim: row.claim,
     id: row.id,
+    tenant: tenant.tenant,
+    tenantId: tenant.id,
     accountKey: queue.key,
-    account: queue.account!,
+    account: turn.account!,
     connectionShare: turn.share,
     reservedConnections: 0, // known when the turn ends
     priority: row.priority as Claim["priority"],

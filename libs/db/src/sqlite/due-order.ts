@@ -2,12 +2,16 @@ import { endWaiting } from "./finish.ts";
 import type { MessageRow } from "./message-row.ts";
 import type { Queue } from "./queue-row.ts";
 import { statement } from "./statement.ts";
+import type { TenantRow } from "./tenant-row.ts";
 import type { Turn } from "./turn.ts";
 import type { Tx } from "./tx.ts";
 
 /** Which of a queue's messages go next: the best priority first and, of every ten, one that is due longest. */
 
-export type Candidate = Pick<MessageRow, "key" | "priority" | "bytes" | "recipientCount" | "expiresMs"> & {
+export type Candidate = Pick<
+  MessageRow,
+  "key" | "priority" | "bytes" | "recipientCount" | "expiresMs" | "batchCode"
+> & {
   /** The priority with which it goes: its own, or that of the one whose place it has as the one due longest. */
   urgency: number;
 };
@@ -16,9 +20,10 @@ export type Candidate = Pick<MessageRow, "key" | "priority" | "bytes" | "recipie
 const OLDEST_EVERY = 10;
 
 const CANDIDATE =
-  "SELECT key, priority, priority AS urgency, bytes, recipient_count AS recipientCount, expires_ms AS expiresMs FROM messages";
-const BEST = `${CANDIDATE} WHERE state = 'waiting' AND queue = ? AND priority = ? AND due_ms <= ? ORDER BY due_ms LIMIT ? + 0`;
-const OLDEST = `${CANDIDATE} WHERE state = 'waiting' AND queue = ? AND due_ms <= ? ORDER BY due_ms LIMIT ? + 0`;
+  "SELECT key, priority, priority AS urgency, bytes, recipient_count AS recipientCount, expires_ms AS expiresMs, batch_code AS batchCode FROM messages";
+const BEST = `${CANDIDATE} WHERE state = 'waiting' AND suspended = 0 AND queue = ? AND priority = ? AND due_ms <= ? ORDER BY due_ms LIMIT ? + 0`;
+const OLDEST = `${CANDIDATE} WHERE state = 'waiting' AND suspended = 0 AND queue = ? AND due_ms <= ? ORDER BY due_ms LIMIT ? + 0`;
+const SUSPEND = "UPDATE messages SET suspended = 1 WHERE key = ?";
 const BY_KEY = `${CANDIDATE} WHERE key = ?`;
 
 export function candidate(tx: Tx, key: number): Candidate {
@@ -53,21 +58,51 @@ export function dueInOrder(tx: Tx, turn: Turn): Candidate[] {
   return [...order.values()];
 }
 
-/** The next message of the queue that may go; ends on the way what is not worth sending or could never be. */
-export function nextOf(tx: Tx, turn: Turn): Candidate | null {
+/** What a tenant's own limits leave to all its queues in one claim. */
+export type Allowance = { tenant: TenantRow; messages: number; recipients: number };
+
+/**
+ * The next message of the queue that may go; ends on the way what is not worth sending or could never be, and puts aside
+ * what is suspended.
+ */
+export function nextOf(tx: Tx, turn: Turn, allowance: Allowance): Candidate | null {
   const { queue } = turn;
-  const { limits, limitBehavior } = queue.account!;
-  while (turn.room > 0) {
+  while (turn.room > 0 && allowance.messages > 0) {
     const next = turn.due.shift();
     if (!next) return null;
     if (next.expiresMs !== null && next.expiresMs <= tx.now.wallMs) endWaiting(tx, next.key, queue, "expired");
-    else if (next.recipientCount <= turn.recipients) return next;
-    else if (limitBehavior === "defer" && next.recipientCount <= (limits.recipientsPerDay ?? 0)) {
-      queue.nextRecipients = next.recipientCount;
-      return null;
-    } else overLimit(tx, queue, next, `: ${next.recipientCount} recipients in one message`);
+    else if (tx.isSuspended(queue.tenantId, next.batchCode)) statement(tx.db, SUSPEND).run(next.key);
+    else {
+      const fits = fitsRecipients(tx, turn, allowance, next);
+      if (fits === "goes") return next;
+      if (fits === "waits") return null;
+    }
   }
   return null;
+}
+
+/** By the limits on recipients. What is larger than a limit itself never goes, and ends. */
+function fitsRecipients(tx: Tx, turn: Turn, allowance: Allowance, next: Candidate): "goes" | "waits" | "ended" {
+  const { queue } = turn;
+  const { limits, limitBehavior } = queue.account!;
+  const { recipientCount } = next;
+  const tooMany = `: ${recipientCount} recipients in one message`;
+  if (recipientCount > turn.recipients) {
+    if (limitBehavior === "reject" || recipientCount > (limits.recipientsPerDay ?? 0)) {
+      overLimit(tx, queue, next, tooMany);
+      return "ended";
+    }
+    queue.nextRecipients = recipientCount;
+    return "waits";
+  }
+  if (recipientCount <= allowance.recipients) return "goes";
+  if (recipientCount > (allowance.tenant.limitRecipientsPerDay ?? 0)) {
+    overLimit(tx, queue, next, tooMany);
+    return "ended";
+  }
+  allowance.tenant.nextRecipients = recipientCount;
+  allowance.messages = 0;
+  return "waits";
 }
 
 /** Refused for the limit, or larger than the limit itself. */

@@ -11,7 +11,7 @@ const EXPIRED =
 const HELD = "SELECT key FROM queues WHERE held_by = 'fault'";
 const BEHIND_HOLD =
   "SELECT key, first_due_ms AS firstDueMs, first_attempt_ms IS NOT NULL AS tried FROM messages " +
-  "WHERE state = 'waiting' AND queue = ? AND due_ms <= ? ORDER BY due_ms LIMIT ?";
+  "WHERE state = 'waiting' AND suspended = 0 AND queue = ? AND due_ms <= ? ORDER BY due_ms LIMIT ?";
 const ORPHANED =
   `SELECT q.key FROM queues q LEFT JOIN accounts a ON a.queue = q.key ` +
   `WHERE a.queue IS NULL AND q.pending > q.in_flight AND q.account_id <> '${DEFAULT_ACCOUNT_ID}'`;

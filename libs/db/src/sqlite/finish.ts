@@ -32,7 +32,7 @@ export function finish(tx: Tx, row: AttemptRow, queue: Queue, outcome: FinalOutc
   queue.pending -= 1;
   if (sent) queue.sent += 1;
   else queue.errors += 1;
-  if (row.reportMs === null) tx.service().reportsWaiting += 1;
+  if (row.reportMs === null) tx.tenant(queue.tenantId).reportsWaiting += 1;
 }
 
 /** Ends a message that waits, without an attempt: expired, account deleted, over the limit. */

@@ -1,8 +1,11 @@
 import type { HousekeepingStore } from "../store.ts";
 import type { Engine } from "./engine.ts";
 import { anyToExpire, expire } from "./expire.ts";
-import { anyToPurge, MOST_BYTES, purgeFinal } from "./purge.ts";
+import { MOST_BYTES } from "./purge.ts";
+import { anyToScrub, scrub } from "./reseal.ts";
 import { statement } from "./statement.ts";
+import { anyToPutBack, putSomeBack } from "./suspensions.ts";
+import { anyDeleted, forgetDeleted } from "./tenants.ts";
 import type { Tx } from "./tx.ts";
 import { NO_TIME } from "./writer.ts";
 
@@ -10,7 +13,8 @@ const CONTENTS_TO_TRIM =
   "SELECT key, content_bytes AS bytes FROM messages WHERE state = 'sent' AND content_bytes > 0 LIMIT ?";
 const DELETE_CONTENTS = "DELETE FROM contents WHERE message = ?";
 const TRIMMED = "UPDATE messages SET content_bytes = 0 WHERE key = ?";
-const QUEUES_WITH_SENDS = "SELECT key FROM queues WHERE sends_total > 0";
+const COUNTERS =
+  "SELECT key FROM queues WHERE sends_total > 0 UNION ALL SELECT -key FROM tenants WHERE sends_total > 0";
 /** The newest one older than the longest window stays: it is the total at the window's beginning. */
 const OLD_SENDS =
   "DELETE FROM sends WHERE queue = @queue AND ended_ms IN (SELECT ended_ms FROM sends WHERE queue = @queue AND ended_ms < " +
@@ -26,12 +30,12 @@ export function housekeepingStore({ db, writer }: Engine): HousekeepingStore {
       if (!(await writer.read(() => anyToExpire(db, now)))) return 0;
       return writer.write(now, (tx) => expire(tx, maxAgeMs, limit));
     },
-    async purge(before, limit) {
-      let purged = 0;
-      while (purged < limit && (await writer.read(() => anyToPurge(db, before)))) {
-        purged += await writer.write(NO_TIME, (tx) => purgeFinal(tx, before, limit - purged));
-      }
-      return purged;
+    async tidyTenants(deletedBeforeMs, limit, now) {
+      let done = 0;
+      while (done < limit && (await writer.read(() => anyToPutBack(db))))
+        done += await writer.write(now, (tx) => putSomeBack(tx, limit - done));
+      if (done >= limit || !(await writer.read(() => anyDeleted(db)))) return done;
+      return done + (await writer.write(now, (tx) => forgetDeleted(tx, deletedBeforeMs, limit - done)));
     },
     async trim(limit, now) {
       let freed = 0;
@@ -41,6 +45,7 @@ export function housekeepingStore({ db, writer }: Engine): HousekeepingStore {
       return freed + (await writer.write(now, (tx) => trimTimes(tx, limit)));
     },
     async checkpoint() {
+      if (await writer.read(() => anyToScrub(db))) await writer.read(() => scrub(db));
       await writer.read(() => db.pragma("wal_checkpoint(PASSIVE)"));
     },
   };
@@ -64,7 +69,7 @@ function trimContents(tx: Tx, limit: number): number {
 function trimTimes(tx: Tx, limit: number): number {
   const before = tx.now.steadyMs - LONGEST_WINDOW_MS;
   let freed = 0;
-  for (const queue of statement<number>(tx.db, QUEUES_WITH_SENDS).pluck().all()) {
+  for (const queue of statement<number>(tx.db, COUNTERS).pluck().all()) {
     if (freed >= limit) break;
     freed += statement(tx.db, OLD_SENDS).run({ queue, before, limit: limit - freed }).changes;
   }

@@ -1,6 +1,5 @@
-import type { Account, Limits } from "@async-mail/domain/account";
+import type { Limits } from "@async-mail/domain/account";
 import type { Database } from "better-sqlite3";
-import type { Queue } from "./queue-row.ts";
 import { statement } from "./statement.ts";
 import type { Tx } from "./tx.ts";
 
@@ -8,6 +7,23 @@ import type { Tx } from "./tx.ts";
  * Limits in rolling windows (contract §5). `sends` holds running totals, so what a window contains is the total now
  * less the total at its beginning: two look-ups, however much was sent. What is in flight counts in full.
  */
+
+/** What limits hold of: a queue, or all queues of a tenant. */
+export type Counted = {
+  /** Its name in `sends`. */
+  counter: number;
+  /** Null: none. */
+  limits: Limits | null;
+  inFlight: number;
+  inFlightRecipients: number;
+  /** Recipients of the message that comes next. */
+  nextRecipients: number;
+  sendsTotal: number;
+  recipientsTotal: number;
+  lastEndedMs: number;
+};
+
+type Totals = Pick<Counted, "sendsTotal" | "recipientsTotal" | "lastEndedMs">;
 
 type Window = { key: keyof Limits; name: string; limit: number; lengthMs: number; of: "messages" | "recipients" };
 
@@ -26,42 +42,40 @@ const WINDOWS: Omit<Window, "limit">[] = [
   { key: "recipientsPerDay", name: "a day", lengthMs: DAY_MS, of: "recipients" },
 ];
 
-function windowsOf(account: Account): Window[] {
+function windowsOf({ limits }: Counted): Window[] {
+  if (limits === null) return [];
   return WINDOWS.flatMap((window) => {
-    const limit = account.limits[window.key];
+    const limit = limits[window.key];
     return limit === null ? [] : [{ ...window, limit }];
   });
 }
 
 /** How many more messages, and recipients, could be claimed now. Infinity where nothing limits. */
-export function roomFor(db: Database, queue: Queue, steadyMs: number): { messages: number; recipients: number } {
+export function roomFor(db: Database, counted: Counted, steadyMs: number): { messages: number; recipients: number } {
   const room = { messages: Number.POSITIVE_INFINITY, recipients: Number.POSITIVE_INFINITY };
-  if (!queue.account) return room;
-  for (const window of windowsOf(queue.account)) {
-    room[window.of] = Math.min(room[window.of], window.limit - usedIn(db, queue, window, steadyMs));
+  for (const window of windowsOf(counted)) {
+    room[window.of] = Math.min(room[window.of], window.limit - usedIn(db, counted, window, steadyMs));
   }
   return room;
 }
 
 /** What each limit has left; null where there is none. */
-export function leftOf(db: Database, queue: Queue, steadyMs: number): Limits {
+export function leftOf(db: Database, counted: Counted, steadyMs: number): Limits {
   const left: Limits = { perMinute: null, perHour: null, perDay: null, recipientsPerDay: null };
-  if (!queue.account) return left;
-  for (const window of windowsOf(queue.account)) {
-    left[window.key] = Math.max(0, window.limit - usedIn(db, queue, window, steadyMs));
+  for (const window of windowsOf(counted)) {
+    left[window.key] = Math.max(0, window.limit - usedIn(db, counted, window, steadyMs));
   }
   return left;
 }
 
 /** The limit that forbids the next message, and until when (null: until something in flight ends). */
-export function blockedBy(tx: Tx, queue: Queue): { reason: string; untilMs: number | null } | null {
-  if (!queue.account) return null;
+export function blockedBy(tx: Tx, counted: Counted): { reason: string; untilMs: number | null } | null {
   let worst: { reason: string; untilMs: number | null } | null = null;
-  for (const window of windowsOf(queue.account)) {
-    const wanted = window.of === "messages" ? 1 : Math.min(queue.nextRecipients, window.limit);
-    const excess = usedIn(tx.db, queue, window, tx.now.steadyMs) + wanted - window.limit;
+  for (const window of windowsOf(counted)) {
+    const wanted = window.of === "messages" ? 1 : Math.min(counted.nextRecipients, window.limit);
+    const excess = usedIn(tx.db, counted, window, tx.now.steadyMs) + wanted - window.limit;
     if (excess <= 0) continue;
-    const untilMs = whenFreed(tx.db, queue, window, excess, tx.now.steadyMs);
+    const untilMs = whenFreed(tx.db, counted, window, excess, tx.now.steadyMs);
     const reason = `${window.limit} ${window.of} ${window.name}`;
     if (!worst || later(untilMs, worst.untilMs)) worst = { reason, untilMs };
   }
@@ -69,46 +83,46 @@ export function blockedBy(tx: Tx, queue: Queue): { reason: string; untilMs: numb
 }
 
 /** Counts an attempt that the server saw, from the moment it ended. */
-export function countSend(tx: Tx, queue: Queue, recipients: number): void {
+export function countSend(counted: Totals, recipients: number, steadyMs: number): void {
   // Never before the one counted last: totals and moments must grow together.
-  queue.lastEndedMs = Math.max(queue.lastEndedMs, tx.now.steadyMs);
-  queue.sendsTotal += 1;
-  queue.recipientsTotal += recipients;
+  counted.lastEndedMs = Math.max(counted.lastEndedMs, steadyMs);
+  counted.sendsTotal += 1;
+  counted.recipientsTotal += recipients;
 }
 
 /** The totals of a transaction: one row for all that it counted, at its latest moment, so that no window ends too early. */
-export function saveTotals(db: Database, { key, lastEndedMs, sendsTotal, recipientsTotal }: Queue): void {
-  statement(db, COUNT).run(key, lastEndedMs, sendsTotal, recipientsTotal);
+export function saveTotals(db: Database, { counter, lastEndedMs, sendsTotal, recipientsTotal }: Counted): void {
+  statement(db, COUNT).run(counter, lastEndedMs, sendsTotal, recipientsTotal);
 }
 
 /** Attempts ended since a moment. */
-export function sentSince(db: Database, queue: Queue, momentMs: number): number {
-  const before = statement<{ messages: number }>(db, TOTAL_AT).get(queue.key, momentMs)?.messages ?? 0;
-  return queue.sendsTotal - before;
+export function sentSince(db: Database, { counter, sendsTotal }: Counted, momentMs: number): number {
+  const before = statement<{ messages: number }>(db, TOTAL_AT).get(counter, momentMs)?.messages ?? 0;
+  return sendsTotal - before;
 }
 
-function usedIn(db: Database, queue: Queue, window: Window, steadyMs: number): number {
-  const inFlight = window.of === "messages" ? queue.inFlight : queue.inFlightRecipients;
-  return inFlight + totalNow(queue, window) - totalAt(db, queue, window, steadyMs - window.lengthMs);
+function usedIn(db: Database, counted: Counted, window: Window, steadyMs: number): number {
+  const inFlight = window.of === "messages" ? counted.inFlight : counted.inFlightRecipients;
+  return inFlight + totalNow(counted, window) - totalAt(db, counted, window, steadyMs - window.lengthMs);
 }
 
-function totalNow(queue: Queue, window: Window): number {
-  return window.of === "messages" ? queue.sendsTotal : queue.recipientsTotal;
+function totalNow(counted: Counted, window: Window): number {
+  return window.of === "messages" ? counted.sendsTotal : counted.recipientsTotal;
 }
 
-function totalAt(db: Database, queue: Queue, window: Window, momentMs: number): number {
-  return statement<Record<Window["of"], number>>(db, TOTAL_AT).get(queue.key, momentMs)?.[window.of] ?? 0;
+function totalAt(db: Database, { counter }: Counted, window: Window, momentMs: number): number {
+  return statement<Record<Window["of"], number>>(db, TOTAL_AT).get(counter, momentMs)?.[window.of] ?? 0;
 }
 
 /** The moment at which `excess` of what the window holds will have left it; null: that much is still in flight. */
-function whenFreed(db: Database, queue: Queue, window: Window, excess: number, steadyMs: number): number | null {
-  const total = totalAt(db, queue, window, steadyMs - window.lengthMs) + excess;
-  if (total > totalNow(queue, window)) return null;
+function whenFreed(db: Database, counted: Counted, window: Window, excess: number, steadyMs: number): number | null {
+  const total = totalAt(db, counted, window, steadyMs - window.lengthMs) + excess;
+  if (total > totalNow(counted, window)) return null;
   let low = steadyMs - window.lengthMs;
-  let high = queue.lastEndedMs;
+  let high = counted.lastEndedMs;
   while (low < high) {
     const middle = Math.floor((low + high) / 2);
-    if (totalAt(db, queue, window, middle) >= total) high = middle;
+    if (totalAt(db, counted, window, middle) >= total) high = middle;
     else low = middle + 1;
   }
   return low + window.lengthMs;

@@ -30,7 +30,7 @@ const DELETE = ["messages", "payloads", "contents", "history"].map((table) => {
 export function deleteMessage(tx: Tx, row: Pick<MessageRow, "key" | "queue" | "state" | "reportMs">): void {
   for (const sql of DELETE) statement(tx.db, sql).run(row.key);
   if (row.state === "waiting" || row.state === "solo") tx.queue(row.queue).pending -= 1;
-  if (row.reportMs !== null) tx.service().reportsWaiting -= 1;
+  if (row.reportMs !== null) tx.tenant(tx.queue(row.queue).tenantId).reportsWaiting -= 1;
 }
 
 /** What the row holds is not what was written: of this message nothing can be sent. */
@@ -57,11 +57,7 @@ export function payloadOf(json: string | null): Payload {
 }
 
 /** Null: damaged. */
-export function knownPayload(json: string | null): Payload | null {
-  return unlessDamaged(() => payloadOf(json));
-}
-
-function unlessDamaged<T>(read: () => T): T | null {
+export function unlessDamaged<T>(read: () => T): T | null {
   try {
     return read();
   } catch (error) {

@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import Database from "better-sqlite3";
-import { StorageRefused, StorageUnavailable, type Store } from "../store.ts";
-import { accountStore } from "./accounts.ts";
-import { createEngine } from "./engine.ts";
+import { type Keys, StorageRefused, StorageUnavailable, type Store, type TenantStore } from "../store.ts";
+import { accountStore, accountsInUse } from "./accounts.ts";
+import { createEngine, type Engine } from "./engine.ts";
 import { asStorageError, isBusy } from "./errors.ts";
 import { prepareFile } from "./file.ts";
 import { housekeepingStore } from "./housekeeping.ts";
@@ -11,10 +11,13 @@ import { migrate, refuseOthers } from "./migrate.ts";
 import { processStore } from "./processes.ts";
 import { queueStore } from "./queue.ts";
 import { reportStore } from "./reports.ts";
+import { rotate, scrub, sealFile } from "./reseal.ts";
 import { ruleStore } from "./rules.ts";
 import { serviceStore } from "./service.ts";
 import { statement } from "./statement.ts";
-import type { WriterOptions } from "./writer.ts";
+import { tenantServiceStore } from "./suspensions.ts";
+import { tenantDirectory } from "./tenants.ts";
+import { createVault } from "./vault.ts";
 
 export type OpenOptions = {
   path: string;
@@ -22,6 +25,7 @@ export type OpenOptions = {
   synchronous: "full" | "normal";
   /** A file is of the sandbox, or not, from its making on; opened as the other it is refused. */
   sandbox: boolean;
+  keys: Keys;
   boot: { bootId: string; monotonicMs: number; wallMs: number };
   /** See WriterOptions; 0 when absent. */
   restMs?: number;
@@ -56,12 +60,13 @@ export async function openStore(options: OpenOptions): Promise<Store & { steadyO
     db.pragma(`wal_autocheckpoint = ${AUTOCHECKPOINT_PAGES}`);
     db.pragma(`journal_size_limit = ${WAL_LIMIT_BYTES}`);
     await untilUnlocked(() => db.transaction(() => prepareTables(db, options)).immediate());
+    scrubUnlessBusy(db);
     db.pragma("busy_timeout = 0");
   } catch (error) {
     db.close();
     throw explained(asStorageError(error), options.path);
   }
-  return createStore(db, { restMs: options.restMs ?? 0 });
+  return createStore(db, options);
 }
 
 /** Looks before it touches: what is refused stays as it was, to the byte. */
@@ -81,7 +86,16 @@ async function openFile(path: string): Promise<Database.Database> {
   }
 }
 
-function prepareTables(db: Database.Database, { sandbox, boot, path }: OpenOptions): void {
+/** Whoever finds others at work leaves it to the housekeeping. */
+function scrubUnlessBusy(db: Database.Database): void {
+  try {
+    scrub(db);
+  } catch (error) {
+    if (!isBusy(error)) throw error;
+  }
+}
+
+function prepareTables(db: Database.Database, { sandbox, boot, path, keys }: OpenOptions): void {
   migrate(db);
   statement(db, FIRST_ROW).run({ sandbox: sandbox ? 1 : 0 });
   const row = statement<{ sandbox: number; bootId: string; steadySeenMs: number }>(db, SERVICE).get()!;
@@ -92,6 +106,7 @@ function prepareTables(db: Database.Database, { sandbox, boot, path }: OpenOptio
         : `${path} is the sandbox's, whose mail is never delivered: give storage.db_path another file`,
     );
   }
+  sealFile(db, keys);
   if (row.bootId === boot.bootId) return;
   // After a boot, steady time goes on from the wall clock, but never back.
   const steadyMs = Math.max(Math.floor(boot.wallMs), row.steadySeenMs);
@@ -99,28 +114,29 @@ function prepareTables(db: Database.Database, { sandbox, boot, path }: OpenOptio
 }
 
 const FIRST_ROW =
-  "INSERT INTO service (id, sandbox, rules_seeded, seq, run_now, reports_waiting, boot_id, steady_offset_ms, steady_seen_ms) " +
-  "VALUES (1, @sandbox, 0, 0, 0, 0, '', 0, 0) ON CONFLICT (id) DO NOTHING";
+  "INSERT INTO service (id, sandbox, rules_seeded, seq, boot_id, steady_offset_ms, steady_seen_ms) " +
+  "VALUES (1, @sandbox, 0, 0, '', 0, 0) ON CONFLICT (id) DO NOTHING";
 const SERVICE = "SELECT sandbox, boot_id AS bootId, steady_seen_ms AS steadySeenMs FROM service";
 const ANCHOR = "UPDATE service SET boot_id = @bootId, steady_offset_ms = @offset";
 const OFFSET = "SELECT steady_offset_ms FROM service";
 
 function createStore(
   db: Database.Database,
-  options: Pick<WriterOptions, "restMs">,
+  { keys, restMs = 0 }: Pick<OpenOptions, "keys" | "restMs">,
 ): Store & { steadyOffsetMs: number } {
-  const engine = createEngine(db, options);
+  const engine = createEngine(db, createVault(db, keys), { restMs });
   const version = db.prepare<[], number>("PRAGMA data_version").pluck();
   let seen = version.get();
   return {
-    messages: messageStore(engine),
+    of: (tenant) => tenantStore(engine, tenant),
+    tenants: tenantDirectory(engine),
     queue: queueStore(engine),
-    reports: reportStore(engine),
-    accounts: accountStore(engine),
+    accounts: accountsInUse(engine),
     rules: ruleStore(engine),
     processes: processStore(engine),
     service: serviceStore(engine),
     housekeeping: housekeepingStore(engine),
+    rotateKey: () => rotate(engine, keys),
     changed() {
       const now = version.get();
       const changed = now !== seen;
@@ -133,6 +149,15 @@ function createStore(
       await engine.writer.idle();
       db.close();
     },
+  };
+}
+
+function tenantStore(engine: Engine, tenant: string): TenantStore {
+  return {
+    messages: messageStore(engine, tenant),
+    accounts: accountStore(engine, tenant),
+    reports: reportStore(engine, tenant),
+    service: tenantServiceStore(engine, tenant),
   };
 }
 

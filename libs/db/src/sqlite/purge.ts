@@ -6,7 +6,8 @@ import type { Tx } from "./tx.ts";
 /** Of messages deleted in one transaction: others wait for the lock meanwhile. */
 export const MOST_BYTES = 8 * 1024 * 1024;
 
-const FINAL = "SELECT key, queue, state, bytes, report_ms AS reportMs FROM messages WHERE state IN ('sent', 'error')";
+const FINAL =
+  "SELECT key, queue, state, bytes, report_ms AS reportMs FROM messages WHERE tenant_id = ? AND state IN ('sent', 'error')";
 const REPORTED = `${FINAL} AND reported_ms < ? ORDER BY reported_ms LIMIT ?`;
 const UNREPORTED = `${FINAL} AND reported_ms IS NULL AND ended_ms < ? ORDER BY ended_ms LIMIT ?`;
 
@@ -14,16 +15,16 @@ type Row = Pick<MessageRow, "key" | "queue" | "state" | "bytes" | "reportMs">;
 
 type Before = { reportedBeforeMs: number; endedBeforeMs: number | null };
 
-export function anyToPurge(db: Database, before: Before): boolean {
-  if (statement(db, REPORTED).get(before.reportedBeforeMs, 1) !== undefined) return true;
-  return before.endedBeforeMs !== null && statement(db, UNREPORTED).get(before.endedBeforeMs, 1) !== undefined;
+export function anyToPurge(db: Database, tenant: string, before: Before): boolean {
+  if (statement(db, REPORTED).get(tenant, before.reportedBeforeMs, 1) !== undefined) return true;
+  return before.endedBeforeMs !== null && statement(db, UNREPORTED).get(tenant, before.endedBeforeMs, 1) !== undefined;
 }
 
 /** Deletes final messages, those reported before one moment and, where given, those that ended before another. Never others. */
-export function purgeFinal(tx: Tx, before: Before, limit: number): number {
-  const rows = statement<Row>(tx.db, REPORTED).all(before.reportedBeforeMs, limit);
+export function purgeFinal(tx: Tx, tenant: string, before: Before, limit: number): number {
+  const rows = statement<Row>(tx.db, REPORTED).all(tenant, before.reportedBeforeMs, limit);
   if (before.endedBeforeMs !== null) {
-    rows.push(...statement<Row>(tx.db, UNREPORTED).all(before.endedBeforeMs, limit - rows.length));
+    rows.push(...statement<Row>(tx.db, UNREPORTED).all(tenant, before.endedBeforeMs, limit - rows.length));
   }
   let bytes = 0;
   let purged = 0;

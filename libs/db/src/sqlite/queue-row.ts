@@ -1,14 +1,17 @@
 import type { Account } from "@async-mail/domain/account";
 import type { Database } from "better-sqlite3";
 import { CLAIMS_PER_CONNECTION } from "../store.ts";
-import { blockedBy } from "./limits.ts";
+import { blockedBy, type Counted } from "./limits.ts";
 import type { accounts, queues } from "./schema.ts";
 import { gapOf } from "./slowing.ts";
 import { columnsOf, statement, updateOf } from "./statement.ts";
 import type { Tx } from "./tx.ts";
 
 /** A row of `queues` while a transaction works on it, with its account; null: deleted, or never configured. */
-export type Queue = QueueRow & { account: Account | null };
+export type Queue = QueueRow & { account: StoredAccount | null };
+
+/** As it stands in the file: its password is opened (vault.ts) when a dispatcher is given it, and never else. */
+export type StoredAccount = Omit<Account, "password"> & { sealedPassword: string | null };
 
 type QueueRow = typeof queues.$inferSelect;
 
@@ -16,10 +19,10 @@ type AccountColumns = typeof accounts.$inferSelect;
 
 const SELECT_QUEUE = (db: Database) => `SELECT ${columnsOf(db, "queues", "q")} FROM queues q WHERE q.key = ?`;
 const SELECT_ACCOUNT = (db: Database) => `SELECT ${columnsOf(db, "accounts", "a")} FROM accounts a WHERE a.queue = ?`;
-const FIND = "SELECT key FROM queues WHERE tenant_id = 'default' AND account_id = ?";
+const FIND = "SELECT key FROM queues WHERE tenant_id = ? AND account_id = ?";
 const UPDATE = (db: Database) => updateOf(db, "queues", "key", ["tenant_id", "account_id"]);
-const INSERT = "INSERT INTO queues (tenant_id, account_id) VALUES ('default', ?)";
-const EARLIEST = "SELECT min(due_ms) FROM messages WHERE state = 'waiting' AND queue = ?";
+const INSERT = "INSERT INTO queues (tenant_id, account_id) VALUES (?, ?)";
+const EARLIEST = "SELECT min(due_ms) FROM messages WHERE state = 'waiting' AND suspended = 0 AND queue = ?";
 const EARLIEST_IMMEDIATE = `${EARLIEST} AND priority = 0`;
 
 /** Claims of a queue for each of its connections over all dispatchers at most, where messages leave faster than claims are made. */
@@ -37,18 +40,18 @@ export function loadQueue(db: Database, key: number): Queue {
   return queue;
 }
 
-function loadAccount(db: Database, queue: number, id: string): Account | null {
+function loadAccount(db: Database, queue: number, id: string): StoredAccount | null {
   const row = statement<AccountColumns>(db, SELECT_ACCOUNT).get(queue);
   return row ? toAccount(row, id) : null;
 }
 
-export function toAccount(row: AccountColumns, id: string): Account {
+function toAccount(row: AccountColumns, id: string): StoredAccount {
   return {
     id,
     host: row.host,
     port: row.port,
     user: row.user,
-    password: row.password,
+    sealedPassword: row.password,
     useTls: row.useTls === null ? null : Boolean(row.useTls),
     security: row.security,
     ttlSeconds: row.ttlSeconds,
@@ -68,13 +71,30 @@ export function toAccount(row: AccountColumns, id: string): Account {
   };
 }
 
-export function findQueue(db: Database, accountId: string): number | null {
-  return (statement<{ key: number }>(db, FIND).get(accountId)?.key as number | undefined) ?? null;
+export function findQueue(db: Database, tenant: string, accountId: string): number | null {
+  return statement<number>(db, FIND).pluck().get(tenant, accountId) ?? null;
 }
 
 /** The queue of an account that is being made; the one it had before, if there was one. */
-export function ensureQueue(tx: Tx, accountId: string): Queue {
-  return tx.queueOf(accountId) ?? tx.queue(Number(statement(tx.db, INSERT).run(accountId).lastInsertRowid));
+export function ensureQueue(tx: Tx, tenant: string, accountId: string): Queue {
+  return (
+    tx.queueOf(tenant, accountId) ?? tx.queue(Number(statement(tx.db, INSERT).run(tenant, accountId).lastInsertRowid))
+  );
+}
+
+export function countedOf(queue: Queue): Counted {
+  const { key, inFlight, inFlightRecipients, nextRecipients, sendsTotal, recipientsTotal, lastEndedMs } = queue;
+  const limits = queue.account?.limits ?? null;
+  return {
+    counter: key,
+    limits,
+    inFlight,
+    inFlightRecipients,
+    nextRecipients,
+    sendsTotal,
+    recipientsTotal,
+    lastEndedMs,
+  };
 }
 
 /** Attempts have been counted since it was read. */
@@ -104,7 +124,7 @@ export function refreshQueue(tx: Tx, queue: Queue): void {
 
 /** The first moment at which a due message could be claimed; null: not before something ends. */
 function opensAt(tx: Tx, queue: Queue): number | null {
-  const limit = blockedBy(tx, queue);
+  const limit = blockedBy(tx, countedOf(queue));
   queue.limitedReason = limit?.reason ?? null;
   queue.limitedUntilMs = limit?.untilMs ?? null;
 

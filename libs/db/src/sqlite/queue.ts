@@ -8,12 +8,15 @@ import { DamagedRow, knownRecipients } from "./message-row.ts";
 import { settle } from "./settle.ts";
 import { statement } from "./statement.ts";
 import { giveBackConnections } from "./turn.ts";
+import { withheld } from "./withheld.ts";
 
 const CONTENTS = "SELECT bytes FROM contents WHERE message = ? ORDER BY position";
 
 type Loaded = Pick<Extract<ClaimAnswer, { kind: "claimed" }>, "claims" | "damaged" | "unread">;
 
-export function queueStore({ db, writer }: Engine): QueueStore {
+export function queueStore(engine: Engine): QueueStore {
+  const { db, writer } = engine;
+
   async function load(taken: Taken[], now: Instant): Promise<Loaded> {
     try {
       const read = await writer.read(() => taken.map((one) => ({ one, claim: loadUnlessDamaged(one) })));
@@ -30,7 +33,7 @@ export function queueStore({ db, writer }: Engine): QueueStore {
   /** The claim, or what is wrong with its row. */
   function loadUnlessDamaged(one: Taken): Claim | string {
     try {
-      return loadClaim(db, one);
+      return loadClaim(engine, one);
     } catch (error) {
       if (error instanceof DamagedRow || isCorrupt(error)) return (error as Error).message;
       throw error;
@@ -59,6 +62,7 @@ export function queueStore({ db, writer }: Engine): QueueStore {
       return { ...answer, ...(await load(taken, now)) };
     },
     contents: (messageKey) => writer.read(() => statement<Uint8Array>(db, CONTENTS).pluck().all(messageKey)),
+    withheld: (process, accountKeys, now) => writer.read(() => withheld(db, process, accountKeys, now.steadyMs)),
     settle: (claim, outcome, now) => writer.write(now, (tx) => settle(tx, claim, outcome)),
     giveBackConnections: (process, accountKey, keep, now) =>
       writer.write(now, (tx) => giveBackConnections(tx, process, accountKey, keep)),

@@ -17,6 +17,7 @@ export const messages = sqliteTable(
     id: text("id").notNull(),
     /** As posted; null: none, so the default account's queue. */
     accountId: text("account_id"),
+    batchCode: text("batch_code"),
     queue: integer("queue").notNull(),
     priority: integer("priority").notNull(),
     messageId: text("message_id").notNull(),
@@ -37,6 +38,8 @@ export const messages = sqliteTable(
     /** Wall; what the client asked for, or when the next attempt is. */
     deferredMs: integer("deferred_ms"),
     deferredReason: text("deferred_reason"),
+    /** Its batch is suspended: no claim comes across it. Of one that was claimed meanwhile the next claim says so. */
+    suspended: integer("suspended").notNull().default(0),
 
     /** Fences settle and release. Only grows, also over re-submission. */
     claim: integer("claim").notNull().default(0),
@@ -70,13 +73,17 @@ export const messages = sqliteTable(
   (t) => [
     uniqueIndex("messages_id").on(t.tenantId, t.id),
     index("messages_list").on(t.tenantId, t.priority, t.key),
-    index("messages_claim").on(t.queue, t.priority, t.dueMs).where(sql`state = 'waiting'`),
-    index("messages_oldest").on(t.queue, t.dueMs).where(sql`state = 'waiting'`),
-    index("messages_solo").on(t.dueMs).where(sql`state = 'solo'`),
+    index("messages_claim").on(t.queue, t.priority, t.dueMs).where(sql`state = 'waiting' AND suspended = 0`),
+    index("messages_oldest").on(t.queue, t.dueMs).where(sql`state = 'waiting' AND suspended = 0`),
+    index("messages_solo").on(t.dueMs).where(sql`state = 'solo' AND suspended = 0`),
+    index("messages_batch")
+      .on(t.tenantId, t.batchCode, t.suspended)
+      .where(sql`batch_code IS NOT NULL AND ended_ms IS NULL`),
+    index("messages_suspended").on(t.queue).where(sql`suspended = 1`),
     index("messages_claimed").on(t.process).where(sql`state = 'claimed'`),
     index("messages_expiring").on(t.expiresMs).where(sql`state = 'waiting' AND expires_ms IS NOT NULL`),
-    index("messages_unreported").on(t.reportMs).where(sql`report_ms IS NOT NULL`),
-    index("messages_final").on(t.reportedMs, t.endedMs).where(sql`state IN ('sent', 'error')`),
+    index("messages_unreported").on(t.tenantId, t.reportMs).where(sql`report_ms IS NOT NULL`),
+    index("messages_final").on(t.tenantId, t.reportedMs, t.endedMs).where(sql`state IN ('sent', 'error')`),
     index("messages_trim").on(t.key).where(sql`state = 'sent' AND content_bytes > 0`),
     check("messages_state", sql`state IN ('waiting', 'solo', 'claimed', 'sent', 'error')`),
     check("messages_priority", sql`priority BETWEEN 0 AND 3`),
@@ -180,15 +187,18 @@ export const queues = sqliteTable(
   },
   (t) => [
     uniqueIndex("queues_account").on(t.tenantId, t.accountId),
-    index("queues_ready").on(t.readyMs).where(sql`ready_ms IS NOT NULL`),
-    index("queues_immediate").on(t.immediateMs).where(sql`immediate_ms IS NOT NULL`),
+    index("queues_ready").on(t.tenantId, t.readyMs).where(sql`ready_ms IS NOT NULL`),
+    index("queues_immediate").on(t.tenantId, t.immediateMs).where(sql`immediate_ms IS NOT NULL`),
     index("queues_held").on(t.key).where(sql`held_by IS NOT NULL`),
     check("queues_in_flight", sql`in_flight >= 0`),
     check("queues_pending", sql`pending >= 0`),
   ],
 );
 
-/** Ended attempts as running totals, one row for a moment, so that a window is two look-ups. WITHOUT ROWID. */
+/**
+ * Ended attempts as running totals, one row for a moment, so that a window is two look-ups. Those of a queue by its key,
+ * those of all queues of a tenant by the tenant's key below zero. WITHOUT ROWID.
+ */
 export const sends = sqliteTable(
   "sends",
   {
@@ -277,12 +287,93 @@ export const processes = sqliteTable(
   () => [check("processes_kind", sql`kind IN ('api', 'dispatcher', 'reporter')`)],
 );
 
+/**
+ * One row for each application served: what an admin says of it, and, as a queue has it, when it may next be claimed
+ * from. A turn goes to a tenant first, then to one of its queues.
+ */
+export const tenants = sqliteTable(
+  "tenants",
+  {
+    key: integer("key").primaryKey({ autoIncrement: true }),
+    /** What `tenant_id` is in the other tables: the id, but for one made again while the old one is still kept. */
+    tenant: text("tenant").notNull(),
+    id: text("id").notNull(),
+    name: text("name"),
+    clientBaseUrl: text("client_base_url"),
+    clientSyncPath: text("client_sync_path").notNull().default("/proxy_sync"),
+    clientAttachmentPath: text("client_attachment_path").notNull().default("/proxy_get_attachments"),
+    clientAuthMethod: text("client_auth_method").notNull().default("none").$type<"none" | "basic" | "bearer">(),
+    clientUser: text("client_user"),
+    /** Sealed: the password or the token. */
+    clientSecret: text("client_secret"),
+    active: integer("active", { mode: "boolean" }).notNull().default(true),
+    limitPerMinute: integer("limit_per_minute"),
+    limitPerHour: integer("limit_per_hour"),
+    limitPerDay: integer("limit_per_day"),
+    limitRecipientsPerDay: integer("limit_recipients_per_day"),
+    /** JSON list. */
+    s3Prefixes: text("s3_prefixes").notNull().default("[]"),
+    /** SHA-256 in hex; null: no key. */
+    keyHash: text("key_hash"),
+    /** Wall. */
+    createdMs: integer("created_ms").notNull(),
+    /** Wall. */
+    updatedMs: integer("updated_ms").notNull(),
+    /** Wall. It is kept until its last report is acknowledged. */
+    deletedMs: integer("deleted_ms"),
+
+    /** Who has suspended all of it: 1 the tenant, 2 an admin, 3 both. */
+    suspendedBy: integer("suspended_by").notNull().default(0),
+    /** Rows of `suspensions`. */
+    suspensions: integer("suspensions").notNull().default(0),
+    /** The earliest moment at which one of its queues may be claimed from; null: none has work, or nothing may leave. */
+    readyMs: integer("ready_ms"),
+    immediateMs: integer("immediate_ms"),
+    servedMs: integer("served_ms").notNull().default(0),
+    inFlight: integer("in_flight").notNull().default(0),
+    inFlightRecipients: integer("in_flight_recipients").notNull().default(0),
+    nextRecipients: integer("next_recipients").notNull().default(1),
+    limitedReason: text("limited_reason"),
+    limitedUntilMs: integer("limited_until_ms"),
+    sendsTotal: integer("sends_total").notNull().default(0),
+    recipientsTotal: integer("recipients_total").notNull().default(0),
+    lastEndedMs: integer("last_ended_ms").notNull().default(0),
+
+    runNow: integer("run_now").notNull().default(0),
+    reportsWaiting: integer("reports_waiting").notNull().default(0),
+  },
+  (t) => [
+    uniqueIndex("tenants_tenant").on(t.tenant),
+    uniqueIndex("tenants_id").on(t.id).where(sql`deleted_ms IS NULL`),
+    uniqueIndex("tenants_key_hash").on(t.keyHash).where(sql`key_hash IS NOT NULL`),
+    index("tenants_ready").on(t.readyMs).where(sql`ready_ms IS NOT NULL`),
+    index("tenants_immediate").on(t.immediateMs).where(sql`immediate_ms IS NOT NULL`),
+    check("tenants_in_flight", sql`in_flight >= 0`),
+  ],
+);
+
+/** Batches of a tenant that are suspended. The migration makes it WITHOUT ROWID. */
+export const suspensions = sqliteTable(
+  "suspensions",
+  {
+    tenantId: text("tenant_id").notNull(),
+    batchCode: text("batch_code").notNull(),
+    /** As `suspended_by`; 0: it is over, and messages are still being put back in line. */
+    by: integer("by").notNull(),
+  },
+  (t) => [primaryKey({ columns: [t.tenantId, t.batchCode] })],
+);
+
 /** What the reporter must remember of the client it reports to. */
 export const clients = sqliteTable("clients", {
   tenantId: text("tenant_id").primaryKey(),
   lastCallMs: integer("last_call_ms"),
   quietUntilMs: integer("quiet_until_ms"),
   lastRunNow: integer("last_run_now").notNull(),
+  /** The last call of all, acknowledged or not, and what came of it. */
+  calledMs: integer("called_ms"),
+  outcome: text("outcome"),
+  nextCallMs: integer("next_call_ms"),
 });
 
 /** One row: what holds for the whole file. */
@@ -296,12 +387,14 @@ export const service = sqliteTable(
     rulesSeeded: integer("rules_seeded", { mode: "boolean" }).notNull(),
     /** The last `seq` given. */
     seq: integer("seq").notNull(),
-    runNow: integer("run_now").notNull(),
-    reportsWaiting: integer("reports_waiting").notNull(),
     /** The last slot given was an immediate message's. */
     urgentLast: integer("urgent_last", { mode: "boolean" }).notNull().default(false),
     /** The dispatcher that makes itself free for a message to be sent alone. */
     soloProcess: integer("solo_process"),
+    /** The key that secrets are sealed with; null until the first start that seals. */
+    sealKey: text("seal_key"),
+    /** Plain or formerly sealed secrets may still stand in free pages and the log: 1 until the file was written anew. */
+    scrub: integer("scrub").notNull().default(0),
     /** The boot under which `steady_offset_ms` turns the machine's monotonic clock into steady time. */
     bootId: text("boot_id").notNull(),
     steadyOffsetMs: integer("steady_offset_ms").notNull(),

@@ -8,10 +8,10 @@ export type ServiceRow = {
   active: number | null;
   rulesSeeded: number;
   seq: number;
-  runNow: number;
-  reportsWaiting: number;
   urgentLast: number;
   soloProcess: number | null;
+  sealKey: string | null;
+  scrub: number;
   bootId: string;
   steadyOffsetMs: number;
   steadySeenMs: number;

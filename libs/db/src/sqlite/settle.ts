@@ -42,12 +42,13 @@ export function settle(tx: Tx, ref: ClaimRef, outcome: Outcome): Settled {
   const row = statement<AttemptRow>(tx.db, CLAIMED).get(ref.messageKey, ref.claim);
   if (!row) return { written: false, held: null, released: false };
   const queue = tx.queue(row.queue);
-  const wasProbe = leaveFlight(queue, row);
-  if (sawServer(outcome)) countSend(tx, queue, row.recipientCount);
+  const wasProbe = leaveFlight(tx, queue, row);
+  if (sawServer(outcome)) countAttempt(tx, queue, row);
   if (isDeleted(queue) && !isFinal(outcome)) {
     const known = "recipients" in outcome ? { ...row, recipients: JSON.stringify(outcome.recipients) } : row;
-    finish(tx, row, queue, ended(tx, known, "account deleted", sawServer(outcome)));
-    remember(tx, row, "error", undefined, "account deleted", null);
+    const error = deletedWord(tx, queue);
+    finish(tx, row, queue, ended(tx, known, error, sawServer(outcome)));
+    remember(tx, row, "error", undefined, error, null);
     return { written: true, held: null, released: false };
   }
   switch (outcome.kind) {
@@ -90,13 +91,25 @@ function isDeleted(queue: Queue): boolean {
   return queue.account === null && queue.accountId !== DEFAULT_ACCOUNT_ID;
 }
 
+/** The error of what an account, or its tenant, took with it. */
+export function deletedWord(tx: Tx, queue: Queue): string {
+  return tx.tenant(queue.tenantId).deletedMs === null ? "account deleted" : "tenant deleted";
+}
+
 /** Answers whether it was the one that tried a held account. */
-function leaveFlight(queue: Queue, row: AttemptRow): boolean {
-  queue.inFlight -= 1;
-  queue.inFlightRecipients -= row.recipientCount;
+function leaveFlight(tx: Tx, queue: Queue, row: AttemptRow): boolean {
+  for (const counted of [queue, tx.tenant(queue.tenantId)]) {
+    counted.inFlight -= 1;
+    counted.inFlightRecipients -= row.recipientCount;
+  }
   const wasProbe = queue.probe === row.key;
   if (wasProbe) queue.probe = null;
   return wasProbe;
+}
+
+/** For the limits of its account, and of its tenant. */
+function countAttempt(tx: Tx, queue: Queue, { recipientCount }: AttemptRow): void {
+  for (const counted of [queue, tx.tenant(queue.tenantId)]) countSend(counted, recipientCount, tx.now.steadyMs);
 }
 
 /** Whether MAIL FROM was said: then the server counts it, and so do the limits. */
@@ -173,7 +186,7 @@ function putOff(
 ): void {
   const unreported = (row.reportedClasses & CLASS_BIT[to.class]) === 0;
   const reportMs = row.reportMs !== null || unreported ? tx.now.steadyMs : null;
-  if (row.reportMs === null && reportMs !== null) tx.service().reportsWaiting += 1;
+  if (row.reportMs === null && reportMs !== null) tx.tenant(tx.queue(row.queue).tenantId).reportsWaiting += 1;
   const waiting = to.recipients?.filter((recipient) => recipient.outcome === "waiting").length;
   statement(tx.db, DEFER).run({
     key: row.key,
@@ -197,11 +210,11 @@ function putOff(
 export function takeBack(tx: Tx, process: number, how: "given back" | "lost"): void {
   for (const row of statement<AttemptRow>(tx.db, CLAIMED_BY).all(process)) {
     const queue = tx.queue(row.queue);
-    leaveFlight(queue, row);
+    leaveFlight(tx, queue, row);
     const lostClaims = row.lostClaims + (how === "lost" ? 1 : 0);
-    if (how === "lost") countSend(tx, queue, row.recipientCount);
+    if (how === "lost") countAttempt(tx, queue, row);
     if (lostClaims >= DIED_AFTER || isDeleted(queue)) {
-      const error = isDeleted(queue) ? "account deleted" : `delivery attempt died ${DIED_AFTER} times`;
+      const error = isDeleted(queue) ? deletedWord(tx, queue) : `delivery attempt died ${DIED_AFTER} times`;
       finish(tx, row, queue, ended(tx, row, error, how === "lost"));
       remember(tx, row, "error", undefined, error, null);
       continue;

@@ -1,7 +1,7 @@
 import { type Pace, paceAt, paceEndsMs, slower } from "@async-mail/domain/pace";
 import { CLAIMS_PER_CONNECTION } from "../store.ts";
 import { sentSince } from "./limits.ts";
-import type { Queue } from "./queue-row.ts";
+import { countedOf, type Queue } from "./queue-row.ts";
 import type { Tx } from "./tx.ts";
 
 /** An account that its server found too fast: the pace stands in its row, and grows back with time alone. */
@@ -29,7 +29,7 @@ export function slowed(queue: Queue, steadyMs: number): (Pace & { reason: string
 
 export function slowDown(tx: Tx, queue: Queue, reason: string): void {
   const facts = {
-    sentInMinute: sentSince(tx.db, queue, tx.now.steadyMs - MINUTE_MS),
+    sentInMinute: sentSince(tx.db, countedOf(queue), tx.now.steadyMs - MINUTE_MS),
     connections: connectionsNow(queue),
   };
   const pace = slower(written(queue), facts, tx.now.steadyMs);

@@ -1,15 +1,21 @@
+import type { Account } from "@async-mail/domain/account";
 import type { Database } from "better-sqlite3";
 import { CLAIMS_PER_CONNECTION, type Claim, type ClaimRequest } from "../store.ts";
 import { type Candidate, longestDue, overLimit } from "./due-order.ts";
+import { beginHold } from "./hold.ts";
 import { blockedBy, roomFor } from "./limits.ts";
-import { isHeld, placesOf, type Queue } from "./queue-row.ts";
+import { countedOf, isHeld, placesOf, type Queue } from "./queue-row.ts";
+import { NotOpened } from "./sealing.ts";
 import { gapOf, paceOf } from "./slowing.ts";
 import { statement } from "./statement.ts";
 import type { Tx } from "./tx.ts";
+import { openedAccount } from "./vault.ts";
 
 /** A queue during one claim: how many messages it may still give, which, and the connections that come with them. */
 export type Turn = {
   queue: Queue;
+  /** With its password; null: nothing can be sent by it. */
+  account: Account | null;
   room: number;
   recipients: number;
   /** Connections the claiming process may have open to the account. */
@@ -35,11 +41,13 @@ const GIVE_BACK = "UPDATE connections SET reserved = min(reserved, @keep) WHERE 
 
 /** What limits, connections, a hold and the batch size leave to this queue now. */
 export function beginTurn(tx: Tx, queue: Queue, request: ClaimRequest): Turn {
-  const turn: Turn = { queue, room: 0, recipients: 0, share: 0, due: [], taken: 0 };
+  const turn: Turn = { queue, account: null, room: 0, recipients: 0, share: 0, due: [], taken: 0 };
   const { account } = queue;
   if (!account || isHeld(queue, tx.now.steadyMs)) return turn;
+  turn.account = openedOrHeld(tx, queue);
+  if (turn.account === null) return turn;
 
-  const limits = roomFor(tx.db, queue, tx.now.steadyMs);
+  const limits = roomFor(tx.db, countedOf(queue), tx.now.steadyMs);
   if (Math.min(limits.messages, limits.recipients) <= 0) {
     if (account.limitBehavior === "reject") rejectDue(tx, queue);
     return turn;
@@ -58,6 +66,17 @@ export function beginTurn(tx: Tx, queue: Queue, request: ClaimRequest): Turn {
     request.slots,
   );
   return turn;
+}
+
+/** A password that was changed in the file is its account's fault, and stops no other. */
+function openedOrHeld(tx: Tx, queue: Queue): Account | null {
+  try {
+    return openedAccount(tx.vault, queue);
+  } catch (error) {
+    if (!(error instanceof NotOpened)) throw error;
+    beginHold(tx, queue, `its password in the database cannot be decrypted: ${error.message}`);
+    return null;
+  }
 }
 
 /**
@@ -92,7 +111,7 @@ function rejectDue(tx: Tx, queue: Queue): void {
 export function endTurn(tx: Tx, turn: Turn, request: ClaimRequest): number {
   const { queue } = turn;
   queue.servedMs = tx.now.steadyMs;
-  if (blockedBy(tx, queue)) queue.rateLimited += 1;
+  if (blockedBy(tx, countedOf(queue))) queue.rateLimited += 1;
   const key = { queue: queue.key, process: request.process };
   const { mine } = statement<{ mine: number }>(tx.db, RESERVED).get(key)!;
   const wanted = Math.min(turn.share, (request.held.get(queue.key) ?? 0) + turn.taken);

@@ -1,17 +1,16 @@
 import type { Instant } from "@async-mail/domain/time";
 import type { Database } from "better-sqlite3";
-import type { AccountStore, ClaimRequest } from "../store.ts";
+import type { AccountStore, AccountsInUse, ClaimRequest } from "../store.ts";
 import type { Engine } from "./engine.ts";
 import { release } from "./hold.ts";
 import { loadQueue, type Queue } from "./queue-row.ts";
 import { statement } from "./statement.ts";
 import { mayReserve, reserveOne } from "./turn.ts";
+import { openedAccount } from "./vault.ts";
 import { NO_TIME } from "./writer.ts";
 
-type VerificationStore = Pick<
-  AccountStore,
-  "askVerification" | "verification" | "dropVerification" | "takeVerification" | "answerVerification"
->;
+type Asking = Pick<AccountStore, "askVerification" | "verification" | "dropVerification">;
+type Answering = Pick<AccountsInUse, "takeVerification" | "answerVerification">;
 
 type Taker = Pick<ClaimRequest, "process" | "maxConnectionsPerAccount">;
 
@@ -31,11 +30,11 @@ function forTaker(db: Database, taker: Taker, now: Instant, queueOf: (key: numbe
 }
 
 /** A request of the API travels to a dispatcher, and its answer back, through a row. */
-export function verificationStore({ db, writer }: Engine): VerificationStore {
+export function verificationsAsked({ db, writer }: Engine, tenant: string): Asking {
   return {
     askVerification: (id, now) =>
       writer.write(now, (tx) => {
-        const queue = tx.queueOf(id);
+        const queue = tx.queueOf(tenant, id);
         if (!queue?.account) return null;
         return Number(statement(tx.db, ASK).run(queue.key, tx.now.steadyMs).lastInsertRowid);
       }),
@@ -50,7 +49,11 @@ export function verificationStore({ db, writer }: Engine): VerificationStore {
       writer.write(NO_TIME, (tx) => {
         statement(tx.db, DROP).run(key);
       }),
+  };
+}
 
+export function verificationsAnswered({ db, writer }: Engine): Answering {
+  return {
     async takeVerification(taker, now) {
       // A look first: most of the time there is none, and a transaction would wake every other process.
       const waiting = await writer.read(() => forTaker(db, taker, now, (key) => loadQueue(db, key)));
@@ -59,10 +62,11 @@ export function verificationStore({ db, writer }: Engine): VerificationStore {
         const row = forTaker(tx.db, taker, tx.now, tx.queue);
         if (!row) return null;
         const queue = tx.queue(row.queue);
-        const { account } = queue;
-        if (account) statement(tx.db, TAKE).run(taker.process, row.key);
+        if (queue.account) statement(tx.db, TAKE).run(taker.process, row.key);
         else statement(tx.db, ANSWER).get(0, "account deleted", row.key);
-        return account ? { key: row.key, accountKey: row.queue, account, ...reserveOne(tx, queue, taker) } : null;
+        if (!queue.account) return null;
+        const account = openedAccount(tx.vault, queue);
+        return { key: row.key, accountKey: row.queue, account, ...reserveOne(tx, queue, taker) };
       });
     },
 

@@ -4,6 +4,7 @@ import type { Database } from "better-sqlite3";
 import type { Busy } from "../store.ts";
 import { asStorageError, isBusy } from "./errors.ts";
 import { createTx, type Tx } from "./tx.ts";
+import type { Vault } from "./vault.ts";
 
 /** A group stops growing after so long: other processes wait for the same lock. */
 const GROUP_MS = 25;
@@ -51,6 +52,7 @@ type Job = {
 
 export function createWriter(
   db: Database,
+  vault: Vault,
   { deadlineMs = DEADLINE_MS, restMs = 0, before, after }: WriterOptions = {},
 ): Writer {
   const waiting: Job[] = [];
@@ -87,7 +89,7 @@ export function createWriter(
     const group: Job[] = [];
     const values: unknown[] = [];
     try {
-      const tx = createTx(db);
+      const tx = createTx(db, vault);
       while (
         waiting.length > 0 &&
         group.length < most &&

@@ -115,6 +115,81 @@ describe("the cache of fetched attachments", () => {
   });
 });
 
+describe("a second key", () => {
+  const alsoKey = () => "same";
+
+  it("finds the file too, and the other one when that has come", async () => {
+    const cache = cacheIn(folderOf());
+    const first = await cache.store("a", { ...HEAD, alsoKey }, bytesOf("first"));
+    const found = await cache.find("same", START_MS);
+    assert.deepEqual({ ...found, path: first.path }, { ...first, ...FOUND });
+    assert.equal(textIn(found!), "first");
+    await cache.store("b", { ...HEAD, alsoKey }, bytesOf("second"));
+    assert.equal(textIn((await cache.find("same", START_MS))!), "second");
+    assert.equal(await openCached(found!), null, "it is another one by now");
+    assert.equal(textIn((await cache.find("a", START_MS))!), "first");
+  });
+
+  it("stays with its file where the first one leads to another", async () => {
+    const cache = cacheIn(folderOf());
+    await cache.store("a", { ...HEAD, alsoKey }, bytesOf("first"));
+    await cache.store("a", HEAD, bytesOf("second"));
+    assert.equal(textIn((await cache.find("same", START_MS))!), "first");
+    assert.equal(textIn((await cache.find("a", START_MS))!), "second");
+  });
+
+  it("is asked for when all has come, and of what broke off never", async () => {
+    const folder = folderOf();
+    const cache = cacheIn(folder);
+    const broken = cache.store("a", { ...HEAD, alsoKey: () => assert.fail() }, bytesOf("ha", new SourceBroken("cut")));
+    await assert.rejects(broken, SourceBroken);
+    let come = false;
+    async function* body() {
+      yield Buffer.from("x");
+      come = true;
+    }
+    await cache.store("a", { ...HEAD, alsoKey: () => `${come}` }, body());
+    assert.ok(await cache.find("true", START_MS));
+    assert.equal(readdirSync(folder).length, 2, "nothing half done is left");
+  });
+
+  it("that cannot be had costs no file", async () => {
+    const folder = folderOf();
+    const cache = cacheIn(folder);
+    const { path } = await cache.store("same", HEAD, bytesOf("x"));
+    rmSync(path);
+    mkdirSync(path);
+    assert.equal(textIn(await cache.store("a", { ...HEAD, alsoKey }, bytesOf("kept"))), "kept");
+    assert.equal(readdirSync(folder).length, 2, "nothing half done is left");
+  });
+
+  it("takes no room of its own, and goes with its file", async () => {
+    const folder = folderOf();
+    const cache = cacheIn(folder, { maxBytes: 2_500 });
+    for (const [index, key] of ["a", "b"].entries()) {
+      const head = { ...HEAD, askedMs: START_MS + index, alsoKey: () => `also ${key}` };
+      await cache.store(key, head, bytesOf("x".repeat(1_000)));
+    }
+    await cache.sweep(START_MS + 10);
+    assert.equal(readdirSync(folder).length, 4, "both are there, by either name");
+    await cache.store("c", { ...HEAD, askedMs: START_MS + 2 }, bytesOf("x".repeat(1_000)));
+    await cache.sweep(START_MS + 10);
+    assert.equal(readdirSync(folder).length, 3);
+    assert.equal(await cache.find("also a", START_MS), null);
+    assert.ok(await cache.find("also b", START_MS));
+    await cache.sweep(START_MS + 2 * HOUR_MS);
+    assert.deepEqual(readdirSync(folder), []);
+  });
+
+  it("keeps its file when it is used", async () => {
+    const cache = cacheIn(folderOf());
+    await cache.store("a", { ...HEAD, alsoKey }, bytesOf("x"));
+    await cache.find("same", START_MS + HOUR_MS);
+    await cache.sweep(START_MS + 1.5 * HOUR_MS);
+    assert.ok(await cache.find("a", START_MS + 1.5 * HOUR_MS));
+  });
+});
+
 describe("sweeping", () => {
   it("removes what is too old, and leaves what is not its own", async () => {
     const folder = folderOf();

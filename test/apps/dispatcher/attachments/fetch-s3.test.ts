@@ -64,11 +64,19 @@ function make(config: Partial<S3Config>): S3Source {
   return made;
 }
 
-type Asked = { bucket?: string; key?: string; versionId?: string | null; etag?: string; signal?: AbortSignal };
+type Asked = {
+  bucket?: string;
+  key?: string;
+  versionId?: string | null;
+  prefixes?: string[] | null;
+  etag?: string;
+  signal?: AbortSignal;
+};
 
 function open(asked: Asked = {}, from = source): Promise<Opened> {
-  const { bucket = "docs", key = "a.txt", versionId = null, etag, signal = AbortSignal.timeout(DEADLINE_MS) } = asked;
-  return from.open({ bucket, key, versionId }, etag === undefined ? null : { etag }, signal);
+  const { bucket = "docs", key = "a.txt", versionId = null, prefixes = null, etag } = asked;
+  const { signal = AbortSignal.timeout(DEADLINE_MS) } = asked;
+  return from.open({ bucket, key, versionId, prefixes }, etag === undefined ? null : { etag }, signal);
 }
 
 function file(opened: Opened): Extract<Opened, { kind: "file" }> {
@@ -484,6 +492,26 @@ describe("s3.allow", () => {
     assert.equal(server.requests.length, before);
     await server.put("docs", "in/b.txt", Buffer.from("b"));
     assert.equal((await bytesOf(await open({ key: "in/b.txt" }, narrow))).toString(), "b");
+  });
+});
+
+describe("a tenant's s3_prefixes", () => {
+  it("are asked again before anything is fetched, and with none nothing is", async () => {
+    await server.put("docs", "in/c.txt", Buffer.from("c"));
+    const before = server.requests.length;
+    for (const prefixes of [[], ["docs/in", "other"], ["docs/a"]])
+      assert.deepEqual(await open({ prefixes }), final("not allowed (s3_prefixes)"));
+    const narrow = make({ allow: ["other"] });
+    assert.deepEqual(await open({ prefixes: ["docs"] }, narrow), final("not allowed (s3.allow)"));
+    assert.equal(server.requests.length, before);
+    assert.equal((await bytesOf(await open({ key: "in/c.txt", prefixes: ["docs/in"] }))).toString(), "c");
+  });
+
+  it("are asked for what was kept too", () => {
+    const object = { bucket: "docs", key: "a.txt", versionId: null };
+    assert.equal(source.refusal({ ...object, prefixes: ["docs/in"] }), "not allowed (s3_prefixes)");
+    assert.equal(source.refusal({ ...object, prefixes: ["docs"] }), null);
+    assert.equal(source.refusal({ ...object, prefixes: null }), null);
   });
 });
 

@@ -286,6 +286,41 @@ describe("a login in the URL", () => {
   });
 });
 
+describe("a login beside the URL", () => {
+  const authorization = "Bearer t0ken";
+  const sent = (at: FileServer) => at.requests.map(({ headers }) => headers.authorization);
+
+  it("is sent to the URL's own origin, through redirects there too, before one in the URL", async () => {
+    const alone = await another({ "/f": answers.bytes(TEXT), "/moved": answers.redirect("/f") });
+    alone.files["/named"] = answers.redirect(alone.url("/f").replace("//", "//its:own@"));
+    for (const path of ["/f", "/moved", "/named"])
+      assert.equal((await bench.fetch(alone.url(path), { authorization })).text, TEXT);
+    await bench.fetch(alone.url("/f").replace("//", "//me:secret@"), { authorization });
+    assert.deepEqual(sent(alone), Array(6).fill(authorization));
+  });
+
+  it("is told to no other origin, not even on the way back", async () => {
+    const home = await another({ "/f": answers.bytes(TEXT) });
+    const away = await another({ "/back": answers.redirect(home.url("/f")) });
+    home.files["/away"] = answers.redirect(away.url("/back"));
+    assert.equal((await bench.fetch(home.url("/away"), { authorization })).text, TEXT);
+    assert.deepEqual(sent(away), [undefined]);
+    assert.deepEqual(sent(home), [authorization, undefined]);
+    away.files["/stay"] = answers.bytes(TEXT);
+    home.files["/login"] = answers.redirect(away.url("/stay").replace("//", "//its:own@"));
+    await bench.fetch(home.url("/login"), { authorization });
+    assert.equal(sent(away).at(-1), `Basic ${btoa("its:own")}`);
+  });
+
+  it("stands in no reason", async () => {
+    isFailure(
+      await bench.open(serve(answers.status(401)), null, undefined, authorization),
+      true,
+      `401 Unauthorized from ${host}`,
+    );
+  });
+});
+
 describe("an address that is not public", () => {
   it("is refused by name, with what the name leads to unsaid", async () => {
     const named = urlBench({ lookup: async () => [{ address: "10.1.2.3", family: 4 }] });

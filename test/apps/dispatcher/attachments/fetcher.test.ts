@@ -1,10 +1,12 @@
 import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
 import { writeFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, it, type TestContext } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
 import { createAttachmentCache } from "@async-mail/dispatcher/attachments/cache";
+import { createEndpointSource } from "@async-mail/dispatcher/attachments/fetch-endpoint";
 import { createUrlSource } from "@async-mail/dispatcher/attachments/fetch-url";
 import { createFetcher, type FetchAnswer } from "@async-mail/dispatcher/attachments/fetcher";
 import { createRoom } from "@async-mail/dispatcher/attachments/room";
@@ -27,6 +29,7 @@ import { type FileAnswer, startFileServer } from "../../../support/file-server.t
 import { temporaryFolder } from "../../../support/temporary-folder.ts";
 
 const MAX_BYTES = 1_000_000;
+type Asked = { sinceMs?: number; tenant?: string; name?: string; md5?: string; authorization?: string | null };
 type Options = { timeoutMs?: number; each?: number; folder?: string; bytesAtOnce?: number };
 
 /** A fetcher as fetch.worker.ts builds it, before a real file server, with a clock that the test moves. */
@@ -40,22 +43,33 @@ async function start(t: TestContext, files: Record<string, FileAnswer>, options:
   });
   t.after(() => Promise.all([egress.destroy(), server.close()]));
   const urls = createUrlSource({ egress, maxBytes: MAX_BYTES });
+  const clients = createEndpointSource({ egress, maxBytes: MAX_BYTES });
   const clock = { ms: START_MS };
   const room = createRoom(bytesAtOnce);
   const fetcher = createFetcher({
     cache: createAttachmentCache({ folder, bootId: "boot", maxBytes: 10_000_000, maxAgeMs: 3_600_000 }),
     refusal: (source) => (source.kind === "s3" ? "not allowed" : null),
     s3Endpoint: null,
-    open: (source, known, signal) => urls.open(source.kind === "url" ? source.url : "", known, signal),
+    open: ({ source, name }, known, signal) => {
+      if (source.kind === "s3") throw new Error("it was refused");
+      return source.kind === "url" ? urls.open(source, known, signal) : clients.open({ ...source, name }, signal);
+    },
     maxBytes: MAX_BYTES,
     timeoutMs,
     slots: createSlots({ each, all: 64 }),
     room,
     now: () => clock.ms,
   });
-  const fetch = (path: string, { sinceMs = clock.ms } = {}) =>
-    fetcher.bring({ source: { kind: "url", url: server.url(path) }, sinceMs });
-  return { server, clock, room, fetch, bring: fetcher.bring };
+  const fetch = (path: string, { authorization = null, ...rest }: Asked = {}) => {
+    const task = { tenant: "default", name: "a.bin", md5: null, sinceMs: clock.ms, ...rest };
+    return fetcher.bring({ ...task, source: { kind: "url", url: server.url(path), authorization } });
+  };
+  /** From the server as a tenant's client. */
+  const post = (path: string, { authorization = null, ...rest }: Asked = {}) => {
+    const task = { tenant: "default", name: "a.bin", md5: null, sinceMs: clock.ms, ...rest };
+    return fetcher.bring({ ...task, source: { kind: "endpoint", url: server.url("/files"), path, authorization } });
+  };
+  return { server, clock, room, folder, fetch, post, bring: fetcher.bring };
 }
 
 async function textOf(answer: FetchAnswer): Promise<string> {
@@ -169,8 +183,9 @@ describe("a fetcher", () => {
 
   it("brings nothing that the configuration does not allow, kept or not", async (t) => {
     const { bring } = await start(t, {});
-    const source = { kind: "s3", bucket: "docs", key: "a", versionId: null } as const;
-    assertFailed(await bring({ source, sinceMs: START_MS }), true, /^not allowed$/);
+    const source = { kind: "s3", bucket: "docs", key: "a", versionId: null, prefixes: null } as const;
+    const task = { tenant: "default", name: "a", md5: null, sinceMs: START_MS };
+    assertFailed(await bring({ ...task, source }), true, /^not allowed$/);
   });
 
   it("tries later when a file breaks off, or cannot be kept", async (t) => {
@@ -184,3 +199,81 @@ describe("a fetcher", () => {
     assertFailed(await other.fetch("/a"), false, /could not be kept on disk \(EEXIST|ENOTDIR\)/);
   });
 });
+
+describe("what a fetcher keeps for one tenant", () => {
+  const text = "text";
+  const md5 = createHash("md5").update(text).digest("hex");
+
+  it("serves no other one, neither kept nor under way", async (t) => {
+    const release = Promise.withResolvers<void>();
+    const { server, fetch } = await start(t, { "/a": held(release.promise, bytes(text)) });
+    const answers = [fetch("/a", { tenant: "a" }), fetch("/a", { tenant: "b" }), fetch("/a")];
+    await eventually(() => server.count("/a") === 3);
+    release.resolve();
+    for (const answer of await Promise.all(answers)) assert.equal(answer.ok && answer.how, "fetched");
+    for (const tenant of ["a", "b", "default"]) assert.equal(await howOf(fetch("/a", { tenant })), "cached");
+    assert.equal(await howOf(fetch("/a", { tenant: "c" })), "fetched");
+  });
+
+  it("serves nobody with another login", async (t) => {
+    const { server, fetch, post } = await start(t, { "/a": bytes(text), "/files": bytes(text) });
+    for (const ask of [fetch, post]) {
+      for (const authorization of [null, "Bearer 1", "Bearer 2"])
+        assert.equal(await howOf(ask("/a", { authorization })), "fetched");
+      assert.equal(await howOf(ask("/a", { authorization: "Bearer 1" })), "cached");
+    }
+    assert.deepEqual([server.count("/a"), server.count("/files")], [3, 3]);
+  });
+
+  it("from its client is as fresh as from elsewhere, and each path's own", async (t) => {
+    const { server, clock, post } = await start(t, { "/files": bytes(text) });
+    await post("x");
+    assert.equal(await howOf(post("x")), "cached");
+    assert.equal(await howOf(post("y")), "fetched");
+    clock.ms += 1000;
+    assert.equal(await howOf(post("x", { sinceMs: START_MS })), "cached");
+    assert.equal(await howOf(post("x")), "fetched");
+    assert.equal(server.count("/files"), 3);
+  });
+
+  it("under a name of JSON, which may be an error's text, serves no other name", async (t) => {
+    const { post } = await start(t, { "/files": bytes('{"error": "log in"}') });
+    assert.equal(await textOf(await post("x", { name: "a.json" })), '{"error": "log in"}');
+    assertFailed(await post("x", { name: "a.pdf" }), false, /answered with an error in place of the file: "log in"$/);
+  });
+
+  it("is found by its MD5, whatever its source, without asking anybody", async (t) => {
+    const { server, clock, fetch, post } = await start(t, { "/a": bytes(text), "/files": bytes("other") });
+    assert.equal(await howOf(fetch("/a", { md5 })), "fetched");
+    clock.ms += 1000;
+    for (const again of [fetch("/a", { md5 }), fetch("/b", { md5 }), post("x", { md5, authorization: "Bearer 1" })]) {
+      assert.equal(await howOf(again), "cached");
+      assert.equal(await textOf(await again), text);
+    }
+    assert.equal(server.requests.length, 1);
+    assert.equal(await howOf(fetch("/a", { md5, tenant: "other" })), "fetched");
+    assert.equal(await textOf(await post("x")), "other");
+  });
+
+  it("is found by the MD5 that it has, not by the one that was said", async (t) => {
+    const { server, fetch } = await start(t, { "/a": bytes(text), "/b": bytes("b") });
+    const wrong = "0".repeat(32);
+    assert.equal(await textOf(await fetch("/a", { md5: wrong })), text);
+    assert.equal(await textOf(await fetch("/b", { md5: wrong })), "b");
+    assert.equal(await howOf(fetch("/c", { md5 })), "cached");
+    assert.deepEqual([server.count("/a"), server.count("/b"), server.count("/c")], [1, 1, 0]);
+  });
+
+  it("is not found by its MD5 where it may not be fetched", async (t) => {
+    const { fetch, bring } = await start(t, { "/a": bytes(text) });
+    await fetch("/a", { md5 });
+    const source = { kind: "s3", bucket: "docs", key: "a", versionId: null, prefixes: [] } as const;
+    assertFailed(await bring({ tenant: "default", name: "a", md5, source, sinceMs: START_MS }), true, /^not allowed$/);
+  });
+});
+
+async function howOf(answer: Promise<FetchAnswer>): Promise<"fetched" | "cached"> {
+  const settled = await answer;
+  assert.ok(settled.ok, JSON.stringify(settled));
+  return settled.how;
+}

@@ -7,11 +7,17 @@ export type Fetch = { opened: Opened; text?: string; bytes?: number; error?: Err
 
 export type UrlBench = {
   fetch(url: string, options?: FetchOptions): Promise<Fetch>;
-  open(url: string, known?: Validator | null, signal?: AbortSignal): Promise<Opened>;
+  open(url: string, known?: Validator | null, signal?: AbortSignal, authorization?: string): Promise<Opened>;
   close(): Promise<void>;
 };
 
-type FetchOptions = { known?: Validator | null; signal?: AbortSignal /** Stops reading beyond. */; mostBytes?: number };
+type FetchOptions = {
+  known?: Validator | null;
+  signal?: AbortSignal;
+  authorization?: string;
+  /** Stops reading beyond. */
+  mostBytes?: number;
+};
 
 const MAX_BYTES = 1_000_000;
 
@@ -21,19 +27,19 @@ export function urlBench(options: Partial<EgressOptions> & { maxBytes?: number }
   const mayReach = publicAddressesOnly(["127.0.0.1"]);
   const egress = createEgress({ mayReach, connectTimeoutMs: 60_000, connectionsPerOrigin: 4, ...given });
   const source = createUrlSource({ egress, maxBytes });
-  const open: UrlBench["open"] = (url, known = null, signal = new AbortController().signal) =>
-    source.open(url, known, signal);
+  const open: UrlBench["open"] = (url, known = null, signal = new AbortController().signal, authorization) =>
+    source.open({ url, authorization: authorization ?? null }, known, signal);
   return {
     open,
-    async fetch(url, { known = null, signal, mostBytes = Number.POSITIVE_INFINITY } = {}) {
-      const opened = await open(url, known, signal);
+    async fetch(url, { known = null, signal, authorization, mostBytes = Number.POSITIVE_INFINITY } = {}) {
+      const opened = await open(url, known, signal, authorization);
       return opened.kind === "file" ? { opened, ...(await read(opened.body, mostBytes)) } : { opened };
     },
     close: () => egress.destroy(),
   };
 }
 
-async function read(body: AsyncIterable<Uint8Array>, mostBytes: number): Promise<Omit<Fetch, "opened">> {
+export async function read(body: AsyncIterable<Uint8Array>, mostBytes: number): Promise<Omit<Fetch, "opened">> {
   const chunks: Uint8Array[] = [];
   let bytes = 0;
   try {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { maskedUrl } from "@async-mail/api/record";
+import { maskedUrl } from "@async-mail/domain/attachment-secrets";
 
 const SHOWN: [given: string, shown: string][] = [
   ["https://files.example.com/plain.pdf", "https://files.example.com/plain.pdf"],
