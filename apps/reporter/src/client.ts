@@ -2,6 +2,7 @@ import type { ReportItem } from "@async-mail/domain/report";
 import type { Instant } from "@async-mail/domain/time";
 import { toDate } from "@async-mail/runtime/clock";
 import { anyButLinkLocal, createEgress } from "@async-mail/runtime/egress";
+import { orAborted } from "@async-mail/runtime/or-aborted";
 import type { Lookup } from "@async-mail/runtime/permitted-lookup";
 import { retryAfterMs } from "@async-mail/runtime/retry-after";
 import { Agent, type Dispatcher, request } from "undici";
@@ -88,19 +89,6 @@ function connectionToAny({ timeoutMs }: ClientOptions): Dispatcher {
 
 function connectionToTenant({ timeoutMs, lookup }: ClientOptions): Dispatcher {
   return createEgress({ mayReach: anyButLinkLocal, connectTimeoutMs: timeoutMs, connectionsPerOrigin: 1, lookup });
-}
-
-/** A request that still waits for its connection does not hear of its signal. */
-async function orAborted<T>(asked: Promise<T>, signal: AbortSignal): Promise<T> {
-  const aborted = Promise.withResolvers<never>();
-  const abort = () => aborted.reject(signal.reason);
-  signal.addEventListener("abort", abort);
-  if (signal.aborted) abort();
-  try {
-    return await Promise.race([asked, aborted.promise]);
-  } finally {
-    signal.removeEventListener("abort", abort);
-  }
 }
 
 function standingHeaders({ authorization }: Endpoint, { userAgent }: ClientOptions): Record<string, string> {

@@ -1,17 +1,11 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { createApp, mustHaveRules } from "@async-mail/api/app";
-import { createBodies } from "@async-mail/api/body";
-import { createCursors } from "@async-mail/api/cursor";
+import { mustHaveRules } from "@async-mail/api/app";
 import { DOCS_PATHS } from "@async-mail/api/docs";
-import { createApiMetrics } from "@async-mail/api/metrics";
 import { ruleOf } from "@async-mail/api/openapi";
-import { loadConfig } from "@async-mail/runtime/config";
-import { createLog } from "@async-mail/runtime/log";
 import { type Answer, apiClient } from "../../support/api-client.ts";
-import { temporaryStore } from "../../support/database.ts";
 import { aMessage, anAccount } from "../../support/messages.ts";
-import { temporaryFolder } from "../../support/temporary-folder.ts";
+import { anApp } from "./an-app.ts";
 import { type RunningApi, startApi } from "./running-api.ts";
 
 type Rule = "open" | "admin" | "tenant" | "own";
@@ -100,27 +94,6 @@ test("a route without a rule does not start", async () => {
   assert.throws(() => mustHaveRules(app), /GET \/new has no rule who may call it/);
   await close();
 });
-
-async function anApp() {
-  const { store, clock, close } = await temporaryStore();
-  const { config } = loadConfig({ argv: [], env: {}, cwd: temporaryFolder() });
-  const app = createApp({
-    config,
-    store,
-    clock,
-    log: createLog({ level: "fatal", process: "api" }),
-    metrics: createApiMetrics("0", store.busy),
-    bodies: createBodies(config.server, { store }),
-    cursors: createCursors("secret"),
-    version: "0",
-    apiToken: "secret",
-    newMessageId: (domain) => `<id@${domain}>`,
-    newKey: () => "key",
-    stands: () => true,
-    stopping: new AbortController().signal,
-  });
-  return { app, close };
-}
 
 test("every route has a rule, and the one that stands here", async () => {
   const { app, close } = await anApp();

@@ -2,17 +2,10 @@ import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { join } from "node:path";
 import test from "node:test";
-import { createApp } from "@async-mail/api/app";
-import { createBodies } from "@async-mail/api/body";
-import { createCursors } from "@async-mail/api/cursor";
-import { createApiMetrics } from "@async-mail/api/metrics";
-import { loadConfig } from "@async-mail/runtime/config";
-import { createLog } from "@async-mail/runtime/log";
 import Database from "better-sqlite3";
-import { temporaryStore } from "../../support/database.ts";
 import { eventually } from "../../support/eventually.ts";
 import { aMessage } from "../../support/messages.ts";
-import { temporaryFolder } from "../../support/temporary-folder.ts";
+import { anApp } from "./an-app.ts";
 import { startApi } from "./running-api.ts";
 
 test("a file locked for longer than a call waits is a 503 with Retry-After, and nothing is lost or written", async () => {
@@ -57,25 +50,8 @@ test("a full disk is a 503 and not ready; what was accepted is still served, and
 });
 
 test("a bug is a 500 that says nothing; the log has the rest", async () => {
-  const { store, clock, close } = await temporaryStore();
   const lines: string[] = [];
-  const log = createLog({ level: "info", process: "api", destination: { write: (line) => lines.push(line) } });
-  const { config } = loadConfig({ argv: [], env: {}, cwd: temporaryFolder() });
-  const app = createApp({
-    config,
-    store,
-    clock,
-    log,
-    metrics: createApiMetrics("0", store.busy),
-    bodies: createBodies(config.server, { store }),
-    cursors: createCursors("secret"),
-    version: "0",
-    apiToken: "secret",
-    newMessageId: (domain) => `<id@${domain}>`,
-    newKey: () => "key",
-    stands: () => true,
-    stopping: new AbortController().signal,
-  });
+  const { app, close } = await anApp(lines);
   const incoming = { incoming: { headers: { "x-api-token": "secret" } } };
   // A verb called after its store was closed is a bug of ours.
   await close();

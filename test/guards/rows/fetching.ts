@@ -240,7 +240,7 @@ export const FETCHING: Guard[] = [
   },
   {
     guard: "url: the time ends also what waits for its connection",
-    file: FETCH,
+    file: "libs/runtime/src/or-aborted.ts",
     code: "Promise.race([asked, aborted.promise])",
     without: "Promise.race([asked])",
     test: FETCH_TEST,

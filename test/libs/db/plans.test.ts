@@ -13,7 +13,8 @@ const LARGE = "messages|payloads|contents|history|sends";
  */
 const WORK_LISTS = ["messages_trim", "messages_unreported", "messages_solo"];
 /** Each verb once, so that each statement is prepared; what there is none of is not looked for in vain. */
-const LEAST_STATEMENTS = 60;
+const LEAST_STATEMENTS = 120;
+const LIMITS = { perMinute: 100, perHour: 100, perDay: 100, recipientsPerDay: 100 };
 
 const SENT: Outcome = { kind: "sent", code: 250, response: "ok", recipients: [], mailFromSent: true };
 const ERROR: Outcome = { kind: "error", error: "no", recipients: [], mailFromSent: true };
@@ -94,10 +95,37 @@ async function everyStatement() {
   }
 }
 
-async function useAll({ store, clock }: Awaited<ReturnType<typeof temporaryStore>>): Promise<void> {
+/** What only tenants and batches need. */
+async function useTenants({ store, clock }: Awaited<ReturnType<typeof temporaryStore>>, dispatcher: number) {
+  const now = () => clock.now();
+  await store.tenants.put("t", { clientBaseUrl: "http://c.example", limits: { ...LIMITS, perDay: 5 } }, "hash", now());
+  const of = store.of("t");
+  await of.accounts.put(aCheckedAccount({ id: "a" }), { keepPassword: false }, now());
+  const batch = () => aCheckedMessage({ id: "m", accountId: "a", batchCode: "b" });
+  await of.messages.enqueue([batch()], now(), "replaces");
+  await of.messages.enqueue([batch()], now(), "replaces");
+  await of.service.suspend("b", "admin", now());
+  await store.queue.withheld(dispatcher, [1], now());
+  await of.messages.list({ batchCode: "b" }, null, 5, now());
+  await of.service.activate("b", "admin", now());
+  await of.service.suspend(null, "admin", now());
+  await of.service.activate(null, "admin", now());
+  await of.service.standing();
+  await of.reports.saveCall({ atMs: 1, outcome: "ok", nextMs: null });
+  for (const look of [store.tenants.find, store.tenants.byKey, store.tenants.sources]) await look("t");
+  await store.tenants.clients();
+  await store.tenants.syncStatus(now());
+  await store.rotateKey();
+  await store.tenants.remove("t", now());
+  for (let i = 0; i < 3; i += 1) await store.housekeeping.tidyTenants(now().wallMs + 1, 10, now());
+}
+
+async function useAll(file: Awaited<ReturnType<typeof temporaryStore>>): Promise<void> {
+  const { store, clock } = file;
   const now = () => clock.now();
   const dispatcher = await store.processes.register({ kind: "dispatcher", pid: 1, host: "h", version: "1" }, now());
-  const limits = { perMinute: 100, perHour: 100, perDay: 100, recipientsPerDay: 100 };
+  await useTenants(file, dispatcher);
+  const limits = LIMITS;
   for (const id of ["a", "b"])
     await store.accounts.put(aCheckedAccount({ id, limits }), { keepPassword: false }, now());
   const ids = Array.from({ length: 12 }, (_, i) => `m${i}`);

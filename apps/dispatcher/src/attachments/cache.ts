@@ -166,11 +166,12 @@ export function createAttachmentCache({ folder, bootId, maxBytes, maxAgeMs }: Ca
 /** Gives the file a second name. Where the disk knows no such names it is found by the first one alone. */
 async function nameToo(file: string, path: string, id: string): Promise<void> {
   const part = `${path}.${id}.part`;
-  const isLinked = await link(file, part).then(
-    () => true,
-    () => false,
-  );
-  if (isLinked) await rename(part, path).catch(() => rm(part, { force: true }));
+  try {
+    await link(file, part);
+    await rename(part, path);
+  } catch {
+    await rm(part, { force: true });
+  }
 }
 
 /** One file, which may have two names: it takes its room once, and goes with both. */

@@ -17,7 +17,7 @@ export type EndpointFile = {
 };
 
 export type EndpointSource = {
-  /** Asks the client for the file; its answer is final: no redirect is followed. Reasons name its host, and no secrets. */
+  /** Asks the client for the file. No redirect is followed, since the login is for this address. Reasons name its host, and no secrets. */
   open(file: EndpointFile, signal: AbortSignal): Promise<Opened>;
 };
 
@@ -50,6 +50,7 @@ export function createEndpointSource({ egress, maxBytes }: UrlSourceOptions): En
         return { kind: "file", body: wanted, declaredBytes, validator: null };
       }
       dismiss(body);
+      // Redirects may pass, and whether it has changed was not asked.
       return answer as Exclude<typeof answer, { kind: "moved" | "unchanged" }>;
     },
   };

@@ -1,3 +1,4 @@
+import { orAborted } from "@async-mail/runtime/or-aborted";
 import { type Dispatcher, request } from "undici";
 import type { Opened, Validator } from "./remote-source.ts";
 import { conditionOf, readAnswer } from "./url-answer.ts";
@@ -89,19 +90,6 @@ export function ask(
     headers: { ...STANDING_HEADERS, ...headers },
   });
   return orAborted(asked, signal);
-}
-
-/** A request that still waits for its connection does not hear of its signal. */
-async function orAborted<T>(asked: Promise<T>, signal: AbortSignal): Promise<T> {
-  const aborted = Promise.withResolvers<never>();
-  const abort = () => aborted.reject(signal.reason);
-  signal.addEventListener("abort", abort);
-  if (signal.aborted) abort();
-  try {
-    return await Promise.race([asked, aborted.promise]);
-  } finally {
-    signal.removeEventListener("abort", abort);
-  }
 }
 
 /** Of an answer that is not the file. */

@@ -23,6 +23,12 @@ export type Counted = {
   lastEndedMs: number;
 };
 
+/** Of a row of `queues` or `tenants`: what limits look at. */
+export function countedAs(counter: number, limits: Limits | null, row: Omit<Counted, "counter" | "limits">): Counted {
+  const { inFlight, inFlightRecipients, nextRecipients, sendsTotal, recipientsTotal, lastEndedMs } = row;
+  return { counter, limits, inFlight, inFlightRecipients, nextRecipients, sendsTotal, recipientsTotal, lastEndedMs };
+}
+
 type Totals = Pick<Counted, "sendsTotal" | "recipientsTotal" | "lastEndedMs">;
 
 type Window = { key: keyof Limits; name: string; limit: number; lengthMs: number; of: "messages" | "recipients" };

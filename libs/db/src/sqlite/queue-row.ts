@@ -1,7 +1,7 @@
 import type { Account } from "@async-mail/domain/account";
 import type { Database } from "better-sqlite3";
 import { CLAIMS_PER_CONNECTION } from "../store.ts";
-import { blockedBy, type Counted } from "./limits.ts";
+import { blockedBy, type Counted, countedAs } from "./limits.ts";
 import type { accounts, queues } from "./schema.ts";
 import { gapOf } from "./slowing.ts";
 import { columnsOf, statement, updateOf } from "./statement.ts";
@@ -83,18 +83,7 @@ export function ensureQueue(tx: Tx, tenant: string, accountId: string): Queue {
 }
 
 export function countedOf(queue: Queue): Counted {
-  const { key, inFlight, inFlightRecipients, nextRecipients, sendsTotal, recipientsTotal, lastEndedMs } = queue;
-  const limits = queue.account?.limits ?? null;
-  return {
-    counter: key,
-    limits,
-    inFlight,
-    inFlightRecipients,
-    nextRecipients,
-    sendsTotal,
-    recipientsTotal,
-    lastEndedMs,
-  };
+  return countedAs(queue.key, queue.account?.limits ?? null, queue);
 }
 
 /** Attempts have been counted since it was read. */

@@ -1,6 +1,6 @@
 import type { Payload } from "@async-mail/domain/message";
 import type { Database } from "better-sqlite3";
-import type { Keys, Rotation } from "../store.ts";
+import { type Keys, type Rotation, StorageBusy } from "../store.ts";
 import type { Engine } from "./engine.ts";
 import { payloadOf, unlessDamaged } from "./message-row.ts";
 import { openPayload, sealPayload } from "./payload-row.ts";
@@ -19,6 +19,8 @@ const SEAL_KEY = "SELECT seal_key FROM service";
 const SET_SEAL_KEY = "UPDATE service SET seal_key = ?";
 const SET_SCRUB = "UPDATE service SET scrub = ?";
 const SCRUB = "SELECT scrub FROM service";
+/** Queues outlive accounts and messages. */
+const EVER_USED = "SELECT 1 FROM queues LIMIT 1";
 const PASSWORDS = "SELECT queue, password FROM accounts WHERE password IS NOT NULL";
 const SET_PASSWORD = "UPDATE accounts SET password = ? WHERE queue = ?";
 const SECRETS = "SELECT tenant, client_secret AS secret FROM tenants WHERE client_secret IS NOT NULL";
@@ -32,6 +34,9 @@ const ANY_SEALED = [
   "SELECT 1 FROM tenants WHERE client_secret IS NOT NULL LIMIT 1",
   `SELECT 1 FROM payloads WHERE payload LIKE '%"sealed":"v1:%' LIMIT 1`,
 ];
+
+/** What is left to be done so that nothing plain, or sealed with a former key, is in the file's bytes. */
+const Scrub = { done: 0, rewrite: 1, emptyLog: 2 } as const;
 
 type StoredPayload = { message: number; payload: string };
 
@@ -50,40 +55,34 @@ function replaceLost(db: Database, keys: Keys, id: string): void {
   statement(db, SET_SEAL_KEY).run(keys.make().id);
 }
 
-/** Of a file of an earlier release; what was plain is to be scrubbed. */
+/** Of a file of an earlier release; what was plain is to be scrubbed, also what was deleted since. */
 function sealPlain(db: Database, keys: Keys): void {
   statement(db, SET_SEAL_KEY).run(keys.make().id);
+  if (statement(db, EVER_USED).get() !== undefined) statement(db, SET_SCRUB).run(Scrub.rewrite);
   const vault = createVault(db, keys);
-  let sealed = 0;
   for (const { queue, password } of statement<{ queue: number; password: string }>(db, PASSWORDS).all()) {
     statement(db, SET_PASSWORD).run(vault.seal(password, passwordOf(queue)), queue);
-    sealed += 1;
   }
   for (let page = payloadsAfter(db, 0); page.length > 0; page = payloadsAfter(db, page.at(-1)!.message))
     for (const { message, payload } of page) {
       const plain = unlessDamaged(() => payloadOf(payload));
       if (plain === null) continue; // it says so when it is to be sent
-      sealed += replaceIfSealed(db, vault, message, plain);
+      if (plain.attachments) sealIfSecret(db, vault, message, plain);
     }
-  if (sealed > 0) statement(db, SET_SCRUB).run(1);
 }
 
 function payloadsAfter(db: Database, message: number): StoredPayload[] {
   return statement<StoredPayload>(db, PAYLOADS).all(message, AT_ONCE);
 }
 
-/** 1: there was something to be sealed. */
-function replaceIfSealed(db: Database, vault: Vault, message: number, plain: Payload): 0 | 1 {
-  if (!plain.attachments) return 0;
+function sealIfSecret(db: Database, vault: Vault, message: number, plain: Payload): void {
   const sealed = sealPayload(vault, plain, message);
-  if (sealed === JSON.stringify(plain)) return 0;
-  statement(db, SET_PAYLOAD).run(sealed, message);
-  return 1;
+  if (sealed !== JSON.stringify(plain)) statement(db, SET_PAYLOAD).run(sealed, message);
 }
 
 /** While everything runs: the new key is named first, then what the others sealed is sealed anew, and they are dropped. */
 export async function rotate(engine: Engine, keys: Keys): Promise<Rotation> {
-  const { writer, db } = engine;
+  const { writer } = engine;
   const id = await writer.write(NO_TIME, (tx) => {
     const service = tx.service();
     const configured = keys.newest();
@@ -100,11 +99,22 @@ export async function rotate(engine: Engine, keys: Keys): Promise<Rotation> {
     after = step.last;
   }
   await writer.write(NO_TIME, (tx) => {
-    keys.drop(keys.ids().filter((other) => other !== tx.service().sealKey));
-    tx.service().scrub = 1;
+    const service = tx.service();
+    // Another rotation has begun since: rows that it has not come to yet may need any of the keys. It drops them.
+    if (service.sealKey === id) keys.drop(keys.ids().filter((other) => other !== id));
+    service.scrub = Scrub.rewrite;
   });
-  const scrubbed = await writer.read(() => scrub(db));
-  return { keyId: id, resealed, unopened, scrubbed };
+  return { keyId: id, resealed, unopened, scrubbed: await scrubUnlessBusy(engine) };
+}
+
+/** All is sealed anew by then: where others keep the file locked, the housekeeping goes on. */
+async function scrubUnlessBusy({ writer, db }: Engine): Promise<boolean> {
+  try {
+    return await writer.read(() => scrub(db));
+  } catch (error) {
+    if (error instanceof StorageBusy) return false;
+    throw error;
+  }
 }
 
 type Resealed = { resealed: number; unopened: number };
@@ -153,18 +163,26 @@ function resealPayloads({ db, vault }: Tx, after: number): Resealed & { last: nu
 }
 
 export function anyToScrub(db: Database): boolean {
-  return statement<number>(db, SCRUB).pluck().get() === 1;
+  return leftToScrub(db) !== Scrub.done;
+}
+
+function leftToScrub(db: Database): number {
+  return statement<number>(db, SCRUB).pluck().get() ?? Scrub.done;
 }
 
 /**
  * What was plain, or sealed with a key of before, still stands in pages that are free now, and in the log: the file is
- * written anew, and the log emptied. Not in a transaction. False: others were reading, it is to be tried again.
+ * written anew, once, and the log emptied as soon as nobody reads in it. Not in a transaction. False: others were
+ * reading, it is to be tried again.
  */
 export function scrub(db: Database): boolean {
+  if (leftToScrub(db) === Scrub.rewrite) {
+    db.exec("VACUUM");
+    statement(db, SET_SCRUB).run(Scrub.emptyLog);
+  }
   if (!anyToScrub(db)) return true;
-  db.exec("VACUUM");
   const [answer] = db.pragma("wal_checkpoint(TRUNCATE)") as { busy: number }[];
   if (answer?.busy !== 0) return false;
-  statement(db, SET_SCRUB).run(0);
+  statement(db, SET_SCRUB).run(Scrub.done);
   return true;
 }

@@ -77,6 +77,8 @@ function counts(db: Database, now: Instant): ServiceCounts {
     .all()
     .map((key) => loadQueue(db, key))
     .filter(({ tenantId }) => rows.get(tenantId)?.deletedMs === null);
+  const pending = new Map<string, number>();
+  for (const queue of queues) pending.set(queue.tenantId, (pending.get(queue.tenantId) ?? 0) + queue.pending);
   const reports = [...rows.values()].map((row) => ({ row, oldestMs: oldestReportMs(db, row, now) }));
   const alive: Record<ProcessKind, number> = { api: 0, dispatcher: 0, reporter: 0 };
   for (const { kind, count } of statement<{ kind: ProcessKind; count: number }>(db, PROCESSES).all())
@@ -98,7 +100,7 @@ function counts(db: Database, now: Instant): ServiceCounts {
       .filter(({ row }) => row.deletedMs === null)
       .map(({ row, oldestMs }) => ({
         tenantId: row.id,
-        pending: sumOf(queues.filter(({ tenantId }) => tenantId === row.tenant).map(({ pending }) => pending)),
+        pending: pending.get(row.tenant) ?? 0,
         suspended: closedBy(row) !== null,
         reportsWaiting: row.reportsWaiting,
         oldestReportMs: oldestMs,

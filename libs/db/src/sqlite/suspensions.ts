@@ -27,9 +27,10 @@ const ENDING = "SELECT tenant_id AS tenant, batch_code AS batch FROM suspensions
 const END = "DELETE FROM suspensions WHERE tenant_id = ? AND batch_code = ? AND by = 0";
 const COUNT = "SELECT count(*) FROM suspensions WHERE tenant_id = ?";
 /** What is being sent comes back in line by itself, and is put aside when it is due again. */
-const PUT_ASIDE =
-  "UPDATE messages SET suspended = @to WHERE key IN (SELECT key FROM messages WHERE tenant_id = @tenant AND batch_code = @batch " +
-  "AND batch_code IS NOT NULL AND ended_ms IS NULL AND suspended = @from AND state <> 'claimed' LIMIT @limit) RETURNING queue";
+const OF_BATCH =
+  "SELECT key, queue FROM messages INDEXED BY messages_batch WHERE tenant_id = @tenant AND batch_code = @batch AND batch_code IS NOT NULL " +
+  "AND ended_ms IS NULL AND suspended = @from AND state <> 'claimed' LIMIT @limit";
+const MOVE = "UPDATE messages SET suspended = ? WHERE key = ?";
 
 export function tenantServiceStore({ db, writer }: Engine, tenant: string): TenantServiceStore {
   return {
@@ -132,8 +133,11 @@ export function putSomeBack(tx: Tx, limit: number): number {
 
 type Move = { tenant: string; batch: string; from: 0 | 1; to: 0 | 1; limit: number };
 
-function move(tx: Tx, which: Move): number {
-  const queues = statement<number>(tx.db, PUT_ASIDE).pluck().all(which);
-  for (const queue of new Set(queues)) tx.queue(queue); // worked out anew: what is due of it has changed
-  return queues.length;
+function move(tx: Tx, { to, ...which }: Move): number {
+  const rows = statement<{ key: number; queue: number }>(tx.db, OF_BATCH).all(which);
+  for (const { key, queue } of rows) {
+    statement(tx.db, MOVE).run(to, key);
+    tx.queue(queue); // worked out anew: what is due of it has changed
+  }
+  return rows.length;
 }

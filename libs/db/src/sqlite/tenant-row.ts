@@ -1,6 +1,6 @@
 import { DEFAULT_TENANT } from "@async-mail/domain/tenant";
 import type { Database } from "better-sqlite3";
-import { blockedBy, type Counted } from "./limits.ts";
+import { blockedBy, type Counted, countedAs } from "./limits.ts";
 import type { tenants } from "./schema.ts";
 import { columnsOf, statement, updateOf } from "./statement.ts";
 import type { Tx } from "./tx.ts";
@@ -36,17 +36,7 @@ export function hasCounted(row: TenantRow): boolean {
 }
 
 export function countedOf(row: TenantRow): Counted {
-  const { key, inFlight, inFlightRecipients, nextRecipients, sendsTotal, recipientsTotal, lastEndedMs } = row;
-  return {
-    counter: -key,
-    limits: limitsOf(row),
-    inFlight,
-    inFlightRecipients,
-    nextRecipients,
-    sendsTotal,
-    recipientsTotal,
-    lastEndedMs,
-  };
+  return countedAs(-row.key, limitsOf(row), row);
 }
 
 export function limitsOf(row: TenantRow) {
