@@ -89,11 +89,12 @@ async function parseAll(
   const defaultPriority: Priority = (given == null ? null : parsePriority(given)) ?? config.delivery.defaultPriority;
   const limits = { s3Allow: config.s3.allow, maxAttachmentBytes: config.attachments.maxBytes };
   const context = { now: clock.now().wallMs, defaultPriority, newMessageId, ...limits };
-  const ownerOf = owners(deps, c);
+  const ownerOf = owners(deps, c, messages);
   const parsed: Parsed[] = [];
   let begunMs = clock.monotonicMs();
   for (const raw of messages) {
-    const owner = await ownerOf(raw);
+    const found = ownerOf(raw);
+    const owner = found instanceof Promise ? await found : found;
     if ("reason" in owner) parsed.push({ ok: false, rejection: owner });
     else {
       const { s3Prefixes, endpoint } = owner;
@@ -110,10 +111,9 @@ async function parseAll(
 /** Each tenant's in transactions of their own. */
 async function enqueue({ store, clock }: Deps, accepted: Accepted[]) {
   const verdicts = new Map<Message, Enqueued>();
-  const batches = Map.groupBy(accepted, ({ owner }) => JSON.stringify([owner.tenant, owner.withTenants]));
+  const batches = Map.groupBy(accepted, ({ owner }) => owner);
   await Promise.all(
-    [...batches.values()].map(async (batch) => {
-      const { tenant, withTenants } = batch[0]!.owner;
+    [...batches].map(async ([{ tenant, withTenants }, batch]) => {
       const messages = batch.map(({ message }) => message);
       const resent = withTenants ? "replaces" : "refused";
       const answers = await store.of(tenant).messages.enqueue(messages, clock.now(), resent);

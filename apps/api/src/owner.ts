@@ -12,31 +12,53 @@ export type Owner = Pick<Scope, "tenant" | "withTenants"> & {
 };
 
 type Refused = { id: string | null; reason: string };
+type Found = Owner | null | Promise<Owner | null>;
 
-/** Answers the owner of each message of a call. */
-export function owners(deps: Pick<Deps, "store">, c: Context<Env>): (raw: unknown) => Promise<Owner | Refused> {
+/**
+ * Answers the owner of each message of a call: the same object for all messages of one, and mostly without waiting. Its
+ * tenant is looked up once.
+ */
+export function owners(
+  deps: Pick<Deps, "store">,
+  c: Context<Env>,
+  messages: readonly unknown[],
+): (raw: unknown) => Owner | Refused | Promise<Owner | Refused> {
   const scope = scopeOf(c);
-  const known = new Map<string, Promise<Owner | null>>();
   const mayChoose = scope.by === "admin" && !scope.withTenants;
+  const plain = scope.id === DEFAULT_TENANT && !messages.some(hasFiles);
+  const named = new Map<string, Found>();
+  let own: Found | undefined;
 
-  async function ownerOf(id: string, withTenants: boolean, hasFiles: boolean): Promise<Owner | null> {
-    // Most calls are so, and need not know more.
-    if (id === DEFAULT_TENANT && !hasFiles)
-      return { tenant: DEFAULT_TENANT, withTenants, s3Prefixes: null, endpoint: false };
-    const name = JSON.stringify([id, withTenants]);
-    const owner = known.get(name) ?? findOwner(deps, id, withTenants);
-    known.set(name, owner);
+  function ownOwner(): Found {
+    own ??= plain ? plainOwner(scope) : findOwner(deps, scope.id, scope.withTenants);
+    return own;
+  }
+
+  function ownerNamed(id: string): Found {
+    const owner = named.get(id) ?? findOwner(deps, id, true);
+    named.set(id, owner);
     return owner;
   }
 
-  return async (raw) => {
-    const { id, tenant_id: named, attachments } = (raw ?? {}) as Record<string, unknown>;
+  return (raw) => {
+    const { id, tenant_id: name } = (raw ?? {}) as Record<string, unknown>;
     const refused = (reason: string) => ({ id: typeof id === "string" && id !== "" ? id : null, reason });
-    const isNamed = typeof named === "string" && named !== "";
-    if (isNamed && !mayChoose && named !== scope.id) return refused("tenant not allowed");
-    const owner = await ownerOf(isNamed ? named : scope.id, scope.withTenants || isNamed, attachments != null);
-    return owner ?? refused("tenant not found");
+    const isNamed = typeof name === "string" && name !== "";
+    if (isNamed && !mayChoose && name !== scope.id) return refused("tenant not allowed");
+    const owner = isNamed && mayChoose ? ownerNamed(name) : ownOwner();
+    return owner instanceof Promise
+      ? owner.then((found) => found ?? refused("tenant not found"))
+      : (owner ?? refused("tenant not found"));
   };
+}
+
+function hasFiles(raw: unknown): boolean {
+  return ((raw ?? {}) as Record<string, unknown>).attachments != null;
+}
+
+/** Most calls are so: of the tenant `default` without files nothing more is to be known. */
+function plainOwner({ tenant, withTenants }: Scope): Owner {
+  return { tenant, withTenants, s3Prefixes: null, endpoint: false };
 }
 
 async function findOwner({ store }: Pick<Deps, "store">, id: string, withTenants: boolean): Promise<Owner | null> {

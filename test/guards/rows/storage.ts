@@ -4,6 +4,8 @@ const QUEUE = "libs/db/src/sqlite/queue.ts";
 const SEALING = "libs/db/src/sqlite/sealing.ts";
 const KEY_RING = "libs/runtime/src/key-ring.ts";
 const KEY_FILE = "libs/runtime/src/key-file.ts";
+const RESEAL = "libs/db/src/sqlite/reseal.ts";
+const SECRETS = "test/storage/secrets.test.ts";
 
 /** What is kept, until when, and what a damaged row may do. */
 export const STORAGE: Guard[] = [
@@ -190,5 +192,117 @@ export const STORAGE: Guard[] = [
     without: "[username, password]",
     test: "test/libs/domain/attachment-secrets.test.ts",
     fails: "nothing secret is shown, and with its secrets a payload is what it was",
+  },
+  {
+    guard: "secrets: what an attachment hides is not kept in clear",
+    file: "libs/db/src/sqlite/payload-row.ts",
+    code: "const stored: Stored = { ...shown };",
+    without: "const stored: Stored = { ...payload };",
+    test: SECRETS,
+    fails: "finds none after a full run",
+  },
+  {
+    guard: "secrets: attachments of an earlier release are sealed",
+    file: RESEAL,
+    code: "if (plain.attachments) sealIfSecret(db, vault, message, plain);",
+    without: "",
+    test: SECRETS,
+    fails: "is the tenant default's, its mail goes out, and nothing plain is left",
+  },
+  {
+    guard: "secrets: what was plain does not stay in free pages",
+    file: RESEAL,
+    code: 'db.exec("VACUUM");',
+    without: "",
+    test: SECRETS,
+    fails: "is clean as soon as it is open",
+  },
+  {
+    guard: "secrets: what was plain does not stay in the log",
+    file: RESEAL,
+    code: "wal_checkpoint(TRUNCATE)",
+    without: "wal_checkpoint(PASSIVE)",
+    test: SECRETS,
+    fails: "is clean as soon as it is open",
+  },
+  {
+    guard: "secrets: what was deleted before is scrubbed too",
+    file: RESEAL,
+    code: "if (statement(db, EVER_USED).get() !== undefined) statement",
+    without: "if (statement(db, ANY_SEALED[0]!).get() !== undefined) statement",
+    test: SECRETS,
+    fails: "is cleaned of what was deleted",
+  },
+  {
+    guard: "secrets: a scrub that a reader hinders is finished later",
+    file: "libs/db/src/sqlite/housekeeping.ts",
+    code: "if (await writer.read(() => anyToScrub(db))) await writer.read(() => scrub(db));",
+    without: "",
+    test: SECRETS,
+    fails: "is cleaned by the reporter",
+  },
+  {
+    guard: "secrets: a scrub that a reader hinders does not write the file again and again",
+    file: RESEAL,
+    code: "statement(db, SET_SCRUB).run(Scrub.emptyLog);",
+    without: "",
+    test: SECRETS,
+    fails: "the log does not grow until then",
+  },
+  {
+    guard: "secrets: a lost key is asked for, not replaced",
+    file: RESEAL,
+    code: "if (ANY_SEALED.some((sql) => statement(db, sql).get() !== undefined)) throw keyMissing(id, keys);",
+    without: "",
+    test: SECRETS,
+    fails: "is asked for where secrets are in the file",
+  },
+  {
+    guard: "secrets: rotation seals every attachment anew",
+    file: RESEAL,
+    code: "if (plain !== null) statement(db, SET_PAYLOAD).run(sealPayload(vault, plain, message), message);",
+    without: "",
+    test: SECRETS,
+    fails: "while mail flows loses and refuses nothing",
+  },
+  {
+    guard: "secrets: rotation ends with one key",
+    file: RESEAL,
+    code: "if (service.sealKey === id) keys.drop",
+    without: 'if (id === "") keys.drop',
+    test: SECRETS,
+    fails: "while mail flows loses and refuses nothing",
+  },
+  {
+    guard: "secrets: rotation beside another one drops no key",
+    file: RESEAL,
+    code: "if (service.sealKey === id) keys.drop(keys.ids().filter((other) => other !== id));",
+    without: "keys.drop(keys.ids().filter((other) => other !== service.sealKey));",
+    test: SECRETS,
+    fails: "that ends after another one has begun, and died",
+  },
+  {
+    guard: "secrets: a changed password holds its account alone",
+    file: "libs/db/src/sqlite/turn.ts",
+    code: "if (!(error instanceof NotOpened)) throw error;",
+    without: "throw error;",
+    test: SECRETS,
+    fails: "holds the account whose password it was",
+  },
+  {
+    guard: "secrets: a changed attachment ends its message alone",
+    file: "libs/db/src/sqlite/payload-row.ts",
+    code: "throw new DamagedRow(`the secrets",
+    without: "throw new Error(`the secrets",
+    test: SECRETS,
+    fails: "ends the message whose attachment's it was",
+  },
+  {
+    guard: "secrets: a changed login of a client stops no other",
+    file: "libs/db/src/sqlite/tenants.ts",
+    code: "if (error instanceof NotOpened) return null;",
+    without: "",
+    test: SECRETS,
+    fails: "leaves the tenant whose client's login it was without one",
   },
 ];

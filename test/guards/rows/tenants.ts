@@ -58,7 +58,7 @@ export const TENANCY: Guard[] = [
   {
     guard: "tenants: nor in a message",
     file: "apps/api/src/owner.ts",
-    code: 'if (isNamed && !mayChoose && named !== scope.id) return refused("tenant not allowed");',
+    code: 'if (isNamed && !mayChoose && name !== scope.id) return refused("tenant not allowed");',
     without: "",
     test: ACCESS_TEST,
     fails: "in a batch each message is its tenant's, and one of another is refused by itself",

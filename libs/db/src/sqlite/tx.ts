@@ -49,7 +49,7 @@ export function createTx(db: Database, vault: Vault): Tx {
       return queue;
     },
     queueOf(tenant, accountId) {
-      const name = JSON.stringify([tenant, accountId]);
+      const name = `${tenant.length} ${tenant}${accountId}`;
       const known = keys.get(name);
       if (known !== undefined) return tx.queue(known);
       const key = findQueue(db, tenant, accountId);
