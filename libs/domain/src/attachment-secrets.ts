@@ -52,7 +52,7 @@ function holdsSecret(url: string): boolean {
 }
 
 /** Of a path in the client's storage: it has a query, or a login as URLs have it, with a scheme or without. */
-function maySign(path: string): boolean {
+export function maySign(path: string): boolean {
   const { username = "", password = "" } = URL.parse(path) ?? {};
   return path.includes("?") || username !== "" || password !== "" || /[\\/]{2}[^\\/]*@/.test(path);
 }

@@ -193,7 +193,7 @@ function placeOf({ url, storage_path, fetch_mode, s3 }: StoredAttachment): strin
 
 /** A query may be a secret, and is no name. */
 function pathOnly(path: string): string {
-  return path.replace(/[?#].*$/s, "");
+  return path.replace(/\?.*$/s, "");
 }
 
 function decodedPath(url: string): string {

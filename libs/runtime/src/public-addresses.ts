@@ -53,7 +53,7 @@ export function publicAddressesOnly(allowHosts: readonly string[]): AddressRule 
 }
 
 /** Where nobody's mail, file or report belongs, wherever an operator has his own. */
-const NOBODYS = new Set(["metadata", "linkLocal", "multicast", "broadcast", "unspecified"]);
+const NOBODYS = new Set(["metadata", "linkLocal", "multicast", "broadcast", "unspecified", "teredo", "6to4"]);
 
 /** For what an operator lets others name: any address, private ones too, but no link-local one and no cloud's metadata. */
 export const anyButLinkLocal: AddressRule = (host, address) => {

@@ -138,7 +138,7 @@ test("storage path: an MD5 is taken from where it stands first, and is a hint al
 const NAMES: [raw: RawAttachment, name: string][] = [
   [{ storage_path: "home:in/2026/a b.pdf" }, "a b.pdf"],
   [{ storage_path: "home:in/a.pdf?key=secret" }, "a.pdf"],
-  [{ storage_path: "in\\b.pdf#part" }, "b.pdf"],
+  [{ storage_path: "in\\b.pdf#part" }, "b.pdf#part"],
   [{ storage_path: `home:in/a{MD5:${MD5}}.pdf` }, "a.pdf"],
   [{ storage_path: "home:in/" }, "attachment"],
   [{ storage_path: "base64:YQ" }, "attachment"],

@@ -1,4 +1,4 @@
-import { publicAddressesOnly } from "@async-mail/runtime/egress";
+import { type AddressRule, anyButLinkLocal, publicAddressesOnly } from "@async-mail/runtime/egress";
 
 /** One address, or one URL whose host is an address however spelled, and whether the filter lets it through. */
 export type AddressCase = {
@@ -16,7 +16,15 @@ export type AddressCase = {
 export type Verdict = { host: string; allowed: boolean; why: string };
 
 export function judge({ from, allowHosts = [], host }: AddressCase): Verdict {
-  const rule = publicAddressesOnly(allowHosts);
+  return judgeBy(publicAddressesOnly(allowHosts), { from, host });
+}
+
+/** By the rule for what an operator lets others name. */
+export function judgeClient(one: AddressCase): Verdict {
+  return judgeBy(anyButLinkLocal, one);
+}
+
+function judgeBy(rule: AddressRule, { from, host }: Pick<AddressCase, "from" | "host">): Verdict {
   const isUrl = from.startsWith("http");
   const named = isUrl ? URL.parse(from)?.hostname.replace(/^\[(.*)\]$/, "$1") : from;
   if (named === undefined) return { host: "-", allowed: false, why: "not a URL" };
@@ -87,4 +95,30 @@ export const ADDRESS_CASES: AddressCase[] = [
   ...listed(["Files.LAN"], "a name listed: private ones only", [], ["fe80::1", "::", "192.0.2.1"], "files.lan"),
   ...listed(["files.lan"], "another name", [], ["10.0.0.1"], "sub.files.lan"),
   ...listed(["files.lan"], "another name", [], ["10.0.0.1"], "files.lan.example"),
+];
+
+/** Of the rule for tenants' clients, mail servers and the like. */
+export const CLIENT_CASES: AddressCase[] = [
+  ...allowed("public", "http://93.184.216.34/", "8.8.8.8", "http://[2606:4700::6810:84e5]/"),
+  ...allowed("loopback", "http://127.0.0.1/", "http://2130706433/", "127.255.255.254", "http://[::1]/"),
+  ...allowed("private", "http://10.0.0.1/", "172.16.0.1", "192.168.0.1", "fd12::1", "100.64.0.1"),
+  ...allowed("IPv4-mapped of a private one", "http://[::ffff:10.0.0.1]/", "::ffff:7f00:1"),
+  ...allowed("NAT64 of a private one", "64:ff9b::10.0.0.1", "64:ff9b:1::10.0.0.1"),
+  ...refused("link-local", "169.254.0.1", "http://169.254.255.255/", "http://[fe80::1]/", "febf::1"),
+  ...refused("link-local, IPv4-mapped", "::ffff:169.254.0.1", "http://[::ffff:a9fe:1]/"),
+  ...refused(
+    "link-local behind NAT64",
+    "64:ff9b::169.254.0.1",
+    "64:ff9b:1::169.254.0.1",
+    "64:ff9b:1:a9fe:0:100:808:808",
+  ),
+  ...refused("with a zone", "fe80::1%eth0", "::1%lo", "http://[fe80::1%25eth0]/"),
+  ...refused("metadata", "http://169.254.169.254/latest/", "http://2852039166/", "http://0xa9fea9fe/"),
+  ...refused("metadata", "169.254.170.2", "100.100.100.200", "168.63.129.16", "192.0.0.192"),
+  ...refused("metadata of IPv6", "http://[fd00:ec2::254]/", "fd20:ce::254", "fd00:42:0::42"),
+  ...refused("metadata, IPv4-mapped and behind NAT64", "::ffff:168.63.129.16", "64:ff9b::100.100.100.200"),
+  ...refused("unspecified", "http://0/", "0.1.2.3", "http://[::]/", "::ffff:0:0", "64:ff9b::"),
+  ...refused("multicast and broadcast", "224.0.0.1", "239.255.255.255", "255.255.255.255", "ff02::1", "ff0e::1"),
+  ...refused("multicast and broadcast behind NAT64", "64:ff9b::224.0.0.1", "64:ff9b::255.255.255.255"),
+  ...refused("no address", "", "localhost", "127.1", "10.0.0.1.", "10.0.0.1/8", "[::1]"),
 ];

@@ -1,6 +1,12 @@
 import assert from "node:assert/strict";
 import { after, beforeEach, describe, it } from "node:test";
-import { createEgress, type EgressOptions, ForbiddenAddress, publicAddressesOnly } from "@async-mail/runtime/egress";
+import {
+  anyButLinkLocal,
+  createEgress,
+  type EgressOptions,
+  ForbiddenAddress,
+  publicAddressesOnly,
+} from "@async-mail/runtime/egress";
 import type { Lookup } from "@async-mail/runtime/permitted-lookup";
 import { type Dispatcher, request } from "undici";
 import { gate } from "../../support/eventually.ts";
@@ -9,7 +15,7 @@ import { type FileServer, startFileServer } from "../../support/file-server.ts";
 import { namesFor } from "../../support/name-server.ts";
 import { ROOT } from "../../support/processes.ts";
 import { startProgram } from "../../support/programs.ts";
-import { ADDRESS_CASES, judge } from "./address-cases.ts";
+import { ADDRESS_CASES, CLIENT_CASES, judge, judgeClient } from "./address-cases.ts";
 
 describe("the address filter", () => {
   for (const one of ADDRESS_CASES) {
@@ -19,6 +25,14 @@ describe("the address filter", () => {
       assert.equal(allowed, one.allowed, why);
     });
   }
+});
+
+describe("the filter for tenants' clients", () => {
+  for (const one of CLIENT_CASES)
+    it(`${one.allowed ? "allows" : "refuses"} "${one.from}": ${one.what}`, () => {
+      const { allowed, why } = judgeClient(one);
+      assert.equal(allowed, one.allowed, why);
+    });
 });
 
 /** Stands for a public address; everything else of this machine is as private as it is. */
@@ -96,6 +110,19 @@ describe("a connection", () => {
     await isForbidden(read(egress({ lookup: names([PRIVATE]) }), "files.test"));
     await isForbidden(read(egress({ lookup: names(["::ffff:127.0.0.2", "::1"]) }), "files.test"));
     assert.equal(inside.connections.total, 0);
+  });
+
+  it("of a tenant's client goes to private addresses, and past link-local ones, as they are when it stands", async () => {
+    const client = (...answers: string[][]) => egress({ mayReach: anyButLinkLocal, lookup: names(...answers) });
+    assert.equal(await read(client(), PRIVATE), "secret");
+    assert.equal(await read(client(["169.254.169.254", PRIVATE]), "client.test"), "secret");
+    inside.connections.total = 0;
+    for (const host of ["169.254.169.254", "[fe80::1]", "[::ffff:169.254.0.1]", "2852039166"])
+      await isForbidden(read(client(), host));
+    const rebinding = client([PUBLIC], ["fe80::1"]);
+    outside.files["/"] = bytes("public", { connection: "close" });
+    assert.equal(await read(rebinding, "client.test"), "public");
+    await isForbidden(read(rebinding, "client.test"));
   });
 
   it("to a name of this machine is not made, with a dot or without", async () => {

@@ -1,3 +1,4 @@
+import { maySign } from "@async-mail/domain/attachment-secrets";
 import { quote } from "@async-mail/domain/read";
 import { ask, dismiss, type Response, type UrlSourceOptions } from "./fetch-url.ts";
 import { type Opened, SourceBroken } from "./remote-source.ts";
@@ -46,7 +47,7 @@ export function createEndpointSource({ egress, maxBytes }: UrlSourceOptions): En
       if (answer.kind === "file") {
         const { encodings, declaredBytes } = answer;
         const decoded = decodedBody(body, { encodings, maxBytes, signal });
-        const wanted = isJsonName(file.name) ? decoded : unlessRefused(decoded, url.host);
+        const wanted = isJsonName(file.name) ? decoded : unlessRefused(decoded, url.host, secretsOf(file));
         return { kind: "file", body: wanted, declaredBytes, validator: null };
       }
       dismiss(body);
@@ -83,12 +84,20 @@ function passingWords(status: number, from: string): string {
   return `${statusWords(status, from)}${isRedirect(status) ? ", which is not followed" : ""}`;
 }
 
+/** What a client may say again in an error's text: the login, as it is sent or its password, and a path that may be one. */
+function secretsOf({ authorization, path }: EndpointFile): string[] {
+  const [scheme, credentials = ""] = authorization?.split(" ") ?? [];
+  const pair = scheme === "Basic" ? Buffer.from(credentials, "base64").toString() : "";
+  const ofPath = maySign(path) ? [path, path.slice(path.indexOf("?") + 1)] : [];
+  return [credentials, pair.slice(pair.indexOf(":") + 1), ...ofPath].filter((one) => one !== "");
+}
+
 /** The file as it comes; throws SourceBroken instead of a JSON object with `error`: a failed login is answered so. */
-function unlessRefused(body: Bytes, host: string): Bytes {
+function unlessRefused(body: Bytes, host: string, secrets: string[]): Bytes {
   return {
     [Symbol.asyncIterator]() {
       const source = body[Symbol.asyncIterator]();
-      const chunks = lookedAt(source, host);
+      const chunks = lookedAt(source, (bytes) => refusalIn(bytes, host, secrets));
       return {
         next: () => chunks.next(),
         // A generator that was not begun would not hear of it.
@@ -103,7 +112,10 @@ function unlessRefused(body: Bytes, host: string): Bytes {
 }
 
 /** Holds back what may be a refusal, until it is none. */
-async function* lookedAt(source: AsyncIterator<Uint8Array>, host: string): AsyncGenerator<Uint8Array, void> {
+async function* lookedAt(
+  source: AsyncIterator<Uint8Array>,
+  refusalOf: (bytes: Buffer) => string | null,
+): AsyncGenerator<Uint8Array, void> {
   const held: Uint8Array[] = [];
   let bytes = 0;
   let first: number | undefined;
@@ -115,7 +127,7 @@ async function* lookedAt(source: AsyncIterator<Uint8Array>, host: string): Async
     if (bytes > LONGEST_REFUSAL || (first ?? BRACE) !== BRACE) break;
   }
   if (next.done) {
-    const refusal = refusalIn(Buffer.concat(held), host);
+    const refusal = refusalOf(Buffer.concat(held));
     if (refusal !== null) throw new SourceBroken(refusal);
   }
   yield* held;
@@ -131,13 +143,19 @@ const BRACE = 0x7b;
 const BLANKS = [0x20, 0x09, 0x0a, 0x0d];
 
 /** In words; null: it is a file. */
-function refusalIn(bytes: Buffer, host: string): string | null {
+function refusalIn(bytes: Buffer, host: string, secrets: string[]): string | null {
   const answer = parsed(bytes.toString());
   if (typeof answer !== "object" || answer === null || Array.isArray(answer) || !Object.hasOwn(answer, "error"))
     return null;
   const { error } = answer as { error: unknown };
-  const text = typeof error === "string" && error.trim() !== "" ? `: ${quote(error.trim())}` : "";
-  return `${host} answered with an error in place of the file${text}`;
+  return `${host} answered with an error in place of the file${shown(error, secrets)}`;
+}
+
+/** Only texts are; one that repeats a secret would stand in records and reports. */
+function shown(error: unknown, secrets: string[]): string {
+  if (typeof error !== "string" || error.trim() === "") return "";
+  if (secrets.some((one) => error.includes(one))) return ", and its text, which holds secrets, is not shown";
+  return `: ${quote(error.trim())}`;
 }
 
 function parsed(text: string): unknown {

@@ -151,6 +151,33 @@ describe("an object with error", () => {
       }
   });
 
+  it("that repeats the login, or a path that may be one, is not quoted", async () => {
+    const basic = `Basic ${Buffer.from("erp:pass:wörd").toString("base64")}`;
+    const signed = "in/1.pdf?sig=k3y";
+    const login = "//erp:pass@store/1.pdf";
+    for (const [asked, text] of [
+      [{ authorization: "Bearer t0ken" }, "no such token: t0ken"],
+      [{ authorization: basic }, "erp has another password than pass:wörd"],
+      [{ authorization: basic }, `what is ${basic}?`],
+      [{ path: signed }, `no file ${signed}`],
+      [{ path: signed }, "no file 1.pdf?sig=k3y"],
+      [{ path: login }, `no file ${login}`],
+    ] as const) {
+      const { error } = await broughtBy(answers.bytes(JSON.stringify({ error: text })), asked);
+      assert.equal(error?.message, refusal(", and its text, which holds secrets, is not shown"), text);
+    }
+    for (const [asked, text] of [
+      [{ authorization: "Bearer t0ken" }, "erp may not log in"],
+      [{ authorization: basic }, "erp may not log in"],
+      [{ authorization: `Basic ${btoa("erp:")}` }, "erp has no password"],
+      [{ path: "in/1.pdf" }, "no file in/1.pdf"],
+      [{ path: signed }, "no file 1.pdf"],
+    ] as const) {
+      const { error } = await broughtBy(answers.bytes(JSON.stringify({ error: text })), asked);
+      assert.equal(error?.message, refusal(`: "${text}"`));
+    }
+  });
+
   it("is one whatever it is packed in", async () => {
     assert.equal((await broughtBy(answers.gzipped('{"error": "x"}'))).error?.message, refusal(': "x"'));
   });
