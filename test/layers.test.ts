@@ -11,6 +11,7 @@ const root = fileURLToPath(new URL("..", import.meta.url));
 const arrows: Record<string, string[]> = {
   "apps/api": ["db", "domain", "runtime"],
   "apps/dispatcher": ["db", "domain", "runtime"],
+  "apps/mailctl": ["db", "domain", "runtime"],
   "apps/reporter": ["db", "domain", "runtime"],
   "libs/db": ["domain"],
   "libs/domain": [],
@@ -27,6 +28,9 @@ const homesOfLibraries: Record<string, string[]> = {
   piscina: ["apps/dispatcher/src/"],
   undici: ["apps/reporter/src/client.ts", "apps/dispatcher/src/attachments/fetch-url.ts", "libs/runtime/src/egress.ts"],
   pino: ["libs/runtime/src/log.ts"],
+  yargs: ["apps/mailctl/src/"],
+  "cli-progress": ["apps/mailctl/src/progress.ts"],
+  "postal-mime": ["apps/mailctl/src/eml.ts"],
   ini: ["libs/runtime/src/"],
   "prom-client": ["libs/runtime/src/", "apps/"],
 };
@@ -39,7 +43,12 @@ const homesOfThings: { thing: string; looks: RegExp; homes: string[] }[] = [
       /\b(SELECT\s[^"]*\sFROM|INSERT (OR \w+ )?INTO|UPDATE\s\w+\sSET|DELETE FROM|CREATE (TABLE|INDEX)|PRAGMA|BEGIN IMMEDIATE)\b/,
     homes: ["libs/db/src/sqlite/"],
   },
-  { thing: "environment and arguments", looks: /\bprocess\.(env|argv)\b/, homes: ["libs/runtime/src/config.ts"] },
+  {
+    thing: "environment and arguments",
+    looks: /\bprocess\.(env|argv)\b/,
+    // mailctl's arguments are commands, and it may be pointed at a service that is configured elsewhere.
+    homes: ["libs/runtime/src/config.ts", "apps/mailctl/src/main.ts"],
+  },
   {
     thing: "clocks",
     looks: /\bDate\.now\b|\bnew Date\(/,
@@ -57,6 +66,7 @@ const homesOfThings: { thing: string; looks: RegExp; homes: string[] }[] = [
     looks: /\bfetch\(|["']node:https?["']/,
     homes: [
       "apps/api/src/",
+      "apps/mailctl/src/api.ts",
       "apps/reporter/src/client.ts",
       "apps/dispatcher/src/attachments/url-answer.ts",
       "libs/runtime/src/status-server.ts",

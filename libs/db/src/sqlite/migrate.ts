@@ -7,6 +7,9 @@ import { statement } from "./statement.ts";
 const FOLDER = fileURLToPath(new URL("../../migrations", import.meta.url));
 const MIGRATIONS = readMigrationFiles({ migrationsFolder: FOLDER });
 
+/** The schema of this program: the number of its steps. */
+export const KNOWN_SCHEMA = MIGRATIONS.length;
+
 /** "gAMS": marks a file as this service's (https://sqlite.org/pragma.html#pragma_application_id). */
 const APPLICATION_ID = 0x67414d53;
 /** Tables that only the Python service had (its later versions, and leftovers of earlier ones). */
@@ -47,7 +50,7 @@ export function checkSchema(db: Database): void {
   );
 }
 
-function schemaVersion(db: Database): number {
+export function schemaVersion(db: Database): number {
   return statement<number>(db, "PRAGMA user_version").pluck().get()!;
 }
 
