@@ -15,6 +15,8 @@ import { verify } from "./verify.ts";
 
 const ok = v.literal(true);
 const DoneSchema = v.object({ ok });
+/** For calls that need none: it may say whose they are. */
+const NothingSchema = v.object({});
 const OneSchema = v.object({ ok, ...AccountViewSchema.entries });
 const AllSchema = v.object({ ok, accounts: v.array(AccountViewSchema) });
 const changing = { 200: DoneSchema, 404: FailureSchema };
@@ -108,6 +110,7 @@ export function accountRoutes(deps: Deps, call: Call): Hono<Env> {
   app.post(
     "/account/:id/release",
     call("accounts", { summary: "End a hold", access: "tenant", answers: changing }),
+    bodies.json(NothingSchema),
     async (c) => {
       const id = c.req.param("id");
       const scope = scopeOf(c);
@@ -123,7 +126,7 @@ export function accountRoutes(deps: Deps, call: Call): Hono<Env> {
     access: "tenant",
     answers: { ...changing, 502: FailureSchema },
   });
-  app.post("/account/:id/verify", verifying, (c) => verify(deps, c, c.req.param("id")));
+  app.post("/account/:id/verify", verifying, bodies.json(NothingSchema), (c) => verify(deps, c, c.req.param("id")));
 
   return app;
 }

@@ -1,4 +1,4 @@
-import { StorageBusy, StorageRefused, StorageUnavailable } from "@async-mail/db/store";
+import { StorageBusy, StorageRefused, StorageUnavailable, TenantGone } from "@async-mail/db/store";
 import { type ErrorHandler, Hono, type MiddlewareHandler } from "hono";
 import * as v from "valibot";
 import { accountRoutes } from "./accounts.ts";
@@ -10,6 +10,7 @@ import { messageRoutes } from "./messages.ts";
 import { metricsRoutes, observe } from "./metrics.ts";
 import { calls, document, ruleOf } from "./openapi.ts";
 import { ruleRoutes } from "./rules.ts";
+import { unknownTenant } from "./scope.ts";
 import { serviceRoutes } from "./service.ts";
 import { tenantRoutes } from "./tenants.ts";
 
@@ -76,6 +77,11 @@ function onError({ log }: Deps): ErrorHandler<Env> {
       log.storageUnavailable({ what, reason: error.message });
       return unavailable(c, error.message, 10);
     }
+    // Its key ended while the call was under way.
+    if (error instanceof TenantGone)
+      return c.get("caller")?.kind === "tenant"
+        ? failure(c, 401, "Invalid or missing API token")
+        : unknownTenant(c, c.get("scope")?.id ?? "");
     log.failed(error, { what });
     return failure(c, 500, "Internal Server Error");
   };

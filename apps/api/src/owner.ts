@@ -1,3 +1,4 @@
+import { TenantGone } from "@async-mail/db/store";
 import { DEFAULT_TENANT } from "@async-mail/domain/tenant";
 import type { Context } from "hono";
 import type { Deps, Env } from "./deps.ts";
@@ -30,7 +31,7 @@ export function owners(
   let own: Found | undefined;
 
   function ownOwner(): Found {
-    own ??= plain ? plainOwner(scope) : findOwner(deps, scope.id, scope.withTenants);
+    own ??= plain ? plainOwner(scope) : ownerOf(deps, scope);
     return own;
   }
 
@@ -59,6 +60,14 @@ function hasFiles(raw: unknown): boolean {
 /** Most calls are so: of the tenant `default` without files nothing more is to be known. */
 function plainOwner({ tenant, withTenants }: Scope): Owner {
   return { tenant, withTenants, s3Prefixes: null, endpoint: false };
+}
+
+/** By what the tenant was when the call began: another of its id may have come since. */
+async function ownerOf({ store }: Pick<Deps, "store">, { tenant, withTenants }: Scope): Promise<Owner | null> {
+  const sources = await store.tenants.sources(tenant);
+  if (sources === null) throw new TenantGone(`the tenant ${tenant} is there no more`);
+  const s3Prefixes = tenant === DEFAULT_TENANT ? null : sources.s3Prefixes;
+  return { tenant, withTenants, s3Prefixes, endpoint: sources.baseUrl !== null };
 }
 
 async function findOwner({ store }: Pick<Deps, "store">, id: string, withTenants: boolean): Promise<Owner | null> {

@@ -49,7 +49,7 @@ export async function decideScopeOfBody(deps: Deciding, c: Context<Env>, named: 
       { type: "string_type", loc: ["body", "tenant_id"], msg: "Input should be a valid string" },
     ]);
   const before = c.get("scope")!;
-  const isFree = before.by === "admin" && c.req.query("tenant_id") === undefined;
+  const isFree = before.by === "admin" && !c.req.query("tenant_id");
   if (isFree) return decideScope(deps, c, named);
   return named === before.id ? null : otherThanNamed(c, before, named);
 }
@@ -64,11 +64,11 @@ async function decideScope({ store }: Deciding, c: Context<Env>, named: string |
   const caller = c.get("caller");
   if (caller.kind === "tenant") {
     const { tenant, id } = caller.tenant;
-    if (named !== undefined && named !== id) return failure(c, 403, NOT_THIS_TENANT);
+    if (named && named !== id) return failure(c, 403, NOT_THIS_TENANT);
     c.set("scope", { tenant, id, withTenants: true, by: "tenant" });
     return null;
   }
-  if (named === undefined) {
+  if (!named) {
     c.set("scope", { tenant: DEFAULT_TENANT, id: DEFAULT_TENANT, withTenants: false, by: "admin" });
     return null;
   }

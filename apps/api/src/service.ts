@@ -36,7 +36,13 @@ const SuspensionsSchema = v.object({
   suspended_batches: v.pipe(v.array(v.string()), v.description("`*` alone: the whole tenant.")),
   pending_messages: v.number(),
 });
-const BatchSchema = v.object({ batch_code: v.nullish(v.string("Input should be a valid string")) });
+const BatchSchema = v.object({
+  batch_code: v.nullish(
+    v.pipe(v.string("Input should be a valid string"), v.maxLength(64, "Input should have at most 64 characters")),
+  ),
+});
+/** For calls that need none: it may say whose they are. */
+const NothingSchema = v.object({});
 const OF_TENANT = "with a tenant's key or `tenant_id`, one tenant, or of it the batch that `batch_code` names.";
 
 type Batch = v.InferOutput<typeof BatchSchema>;
@@ -77,7 +83,7 @@ export function serviceRoutes({ store, clock, bodies, version, stands, stopping,
     asking.set(tenant, ask);
     return ask();
   };
-  app.post("/commands/run-now", running, async (c) => {
+  app.post("/commands/run-now", running, bodies.json(NothingSchema), async (c) => {
     await runNow(scopeOf(c).tenant);
     return success(c);
   });

@@ -140,7 +140,9 @@ export function tenantRoutes({ store, clock, bodies, log, newKey }: Deps, call: 
     if (!parsed.ok) return unprocessable(c, inBody(parsed.issues));
     const refused = faultOfBaseUrl(c, parsed.change);
     if (refused !== null) return refused;
-    if (!(await store.tenants.change(id, parsed.change, clock.now()))) return unknownTenant(c, id);
+    const caller = c.get("caller");
+    const only = caller.kind === "tenant" ? caller.tenant.tenant : undefined;
+    if (!(await store.tenants.change(id, parsed.change, clock.now(), only))) return unknownTenant(c, id);
     log.operated({ action: "tenant changed", tenant: id });
     c.set("warnings", parsed.warnings);
     return success(c);

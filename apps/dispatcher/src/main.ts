@@ -169,7 +169,7 @@ const dispatcher: Dispatcher = {
   flight,
   relay,
   reservations,
-  withholding: createWithholding({ store, relay, presence, clock }),
+  withholding: createWithholding({ store, relay, flight, presence, clock }),
   verifications,
   composer,
   settler,

@@ -2,7 +2,7 @@ import { isIP } from "node:net";
 import { networkInterfaces } from "node:os";
 import type { Account } from "@async-mail/domain/account";
 import { anyButLinkLocal } from "@async-mail/runtime/egress";
-import { createHostList } from "@async-mail/runtime/host-list";
+import { createHostList, parseAddress } from "@async-mail/runtime/host-list";
 import { systemLookup } from "@async-mail/runtime/system-lookup";
 import { CannotOpen } from "./opening-failure.ts";
 
@@ -57,7 +57,8 @@ export function tenantEgress({ tenantHosts, ownPorts, patienceMs }: TenantEgress
 
 /** Loopback, or one that this machine has now. */
 function isOurs(address: string): boolean {
-  if (/^127\./.test(address) || address === "::1" || /^::ffff:127\./i.test(address)) return true;
+  const asked = parseAddress(address);
+  if (asked === null || asked.range() === "loopback") return true;
   const all = Object.values(networkInterfaces()).flatMap((one) => one ?? []);
-  return all.some((one) => one.address === address);
+  return all.some((one) => parseAddress(one.address)?.toString() === asked.toString());
 }

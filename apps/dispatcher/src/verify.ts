@@ -28,7 +28,9 @@ export type Verifications = {
 };
 
 /** Side by side, so that a silent server delays nobody else's answer. */
-const AT_ONCE = 5;
+const AT_ONCE = 10;
+/** Whoever asked waits no longer; what a silent server keeps busy is another's turn then. */
+const LONGEST_MS = 30_000;
 
 export function createVerifications(verifier: Verifier): Verifications {
   const { store, presence, clock, reservations, maxConnectionsPerAccount, onError } = verifier;
@@ -53,11 +55,20 @@ export function createVerifications(verifier: Verifier): Verifications {
 
 async function verify(verifier: Verifier, { key, accountKey, account }: Verification, number: number): Promise<void> {
   const { store, presence, clock, relay, stopping } = verifier;
-  const login = await relay.tryLogin(accountKey, verifier.accountInUse(account));
+  const login = await withinTime(relay.tryLogin(accountKey, verifier.accountInUse(account)));
   const mayStand = !stopping.aborted && presence.stands() && presence.process() === number;
   // What this process does not answer any more, another one is asked.
   if (login.kind === "given_back" && !mayStand) return;
   await store.accounts.answerVerification(key, answerOf(login), clock.now());
+}
+
+async function withinTime(trying: Promise<Login>): Promise<Login> {
+  const timer = Promise.withResolvers<Login>();
+  const late = setTimeout(
+    () => timer.resolve({ kind: "unreachable", stage: "auth", reason: `no answer within ${LONGEST_MS / 1000} s` }),
+    LONGEST_MS,
+  );
+  return Promise.race([trying, timer.promise]).finally(() => clearTimeout(late));
 }
 
 function answerOf(login: Login): { ok: boolean; text: string } {

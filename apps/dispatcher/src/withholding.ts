@@ -1,6 +1,7 @@
 import type { Claim, Store } from "@async-mail/db/store";
 import type { Clock } from "@async-mail/runtime/clock";
 import type { Presence } from "@async-mail/runtime/presence";
+import type { Flight } from "./flight.ts";
 import type { Relay } from "./relay.ts";
 
 /** Sees to it that nothing leaves of what was claimed ahead, once the service, its tenant or its batch is suspended, or its account held. */
@@ -15,7 +16,8 @@ export type Withholding = {
 
 type Options = {
   store: { queue: Pick<Store["queue"], "withheld"> };
-  relay: Pick<Relay, "waiting" | "withhold">;
+  relay: Pick<Relay, "withhold">;
+  flight: Pick<Flight, "held">;
   presence: Pick<Presence, "process">;
   clock: Pick<Clock, "now">;
 };
@@ -23,7 +25,7 @@ type Options = {
 /** Between two looks, each of which reads the state of all accounts that have messages waiting for a connection. */
 export const LOOK_MS = 100;
 
-export function createWithholding({ store, relay, presence, clock }: Options): Withholding {
+export function createWithholding({ store, relay, flight, presence, clock }: Options): Withholding {
   let accounts = new Set<number>();
   let messages = new Set<number>();
   let lookMs = Number.NEGATIVE_INFINITY;
@@ -39,11 +41,10 @@ export function createWithholding({ store, relay, presence, clock }: Options): W
       const now = clock.now();
       if (now.steadyMs < lookMs) return;
       lookMs = now.steadyMs + LOOK_MS;
-      const waiting = relay.waiting().map(({ accountKey }) => accountKey);
-      const found = await store.queue.withheld(presence.process(), waiting, now);
+      // Also those whose files are on their way: they come to a connection later.
+      const found = await store.queue.withheld(presence.process(), [...flight.held().keys()], now);
       if (found === "all") return withholdAll();
-      // What is withheld already has nothing waiting any more; a claim will tell when that is over.
-      for (const key of found.accounts) accounts.add(key);
+      accounts = new Set(found.accounts);
       messages = new Set(found.messages);
       relay.withhold({ accounts, messages });
     },

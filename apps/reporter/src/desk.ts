@@ -47,7 +47,7 @@ export async function reportAll(reporter: Reporter, desk: Desk): Promise<{ waitM
   let nextMs = steadyMs + LOOK_MS;
   for (const client of clients) {
     const session = sessionFor(reporter, desk, client, lost);
-    if (session === null || session.underWay !== null) continue;
+    if (session === null || isUnderWay(desk, session)) continue;
     const look = lookAt(client, polling, mostReports(reporter.batchSize, underWay + 1));
     const callMs = nextCallMs(session, look);
     if (callMs > steadyMs) nextMs = Math.min(nextMs, callMs);
@@ -95,6 +95,10 @@ function mostReports(batchSize: number, underWay: number): number {
 
 function underWayAt(desk: Desk): Session[] {
   return [...desk.sessions.values()].filter((session) => session.underWay !== null);
+}
+
+function isUnderWay(desk: Desk, { application }: Session): boolean {
+  return underWayAt(desk).some((one) => one.application === application);
 }
 
 function sessionFor(reporter: Reporter, desk: Desk, client: TenantClient, lost: AbortSignal): Session | null {

@@ -37,7 +37,7 @@ export async function exchange(reporter: Reporter, session: Session, call: Call)
   const result = await session.client.post(call.rows.map(toReport), started, cut);
   const timing = { startedMs: started.steadyMs, now: clock.now() };
 
-  const answer = meaning(result, session.acknowledge);
+  const answer = meaning(result, session);
   const outcome = answer.acknowledged ? "acknowledged" : "failed";
   metrics.calls.observe({ outcome }, (timing.now.steadyMs - timing.startedMs) / 1000);
   if (!answer.acknowledged) return failed(reporter, session, call.rows, result, answer.reason, timing.now);
@@ -56,9 +56,11 @@ export async function exchange(reporter: Reporter, session: Session, call: Call)
   for (const row of call.rows) session.aside.delete(row.messageKey);
 }
 
-function meaning(result: CallResult, acknowledge: "body" | "status"): Answer {
+function meaning(result: CallResult, { acknowledge, secrets }: Session): Answer {
   if (!result.answered) return { acknowledged: false, reason: result.reason };
-  return readAnswer(result.status, result.body, acknowledge);
+  const answer = readAnswer(result.status, result.body, acknowledge);
+  if (answer.acknowledged || !secrets.some((one) => answer.reason.includes(one))) return answer;
+  return { acknowledged: false, reason: "its answer repeats the login, and is not shown" };
 }
 
 /** When to call next, after an answer that acknowledged. */

@@ -1,4 +1,5 @@
 import type { ClientState, TenantClient } from "@async-mail/db/store";
+import { secretsOfLogin } from "@async-mail/domain/tenant";
 import type { Client } from "./client.ts";
 import { type Endpoint, endpointOf } from "./endpoint.ts";
 import { type Named, named } from "./named.ts";
@@ -13,6 +14,10 @@ export type Session = {
   begunWith: TenantClient;
   client: Client;
   acknowledge: Endpoint["acknowledge"];
+  /** One client, as it sees itself: a deleted tenant and the one made again under its id have the same. */
+  application: string;
+  /** That its own words may repeat. */
+  secrets: string[];
   /** What the store remembers of the client; null: to be read, since another may have led meanwhile. */
   remembered: ClientState | null;
   pace: Pace;
@@ -54,6 +59,8 @@ export function openSession(options: SessionOptions, tenant: TenantClient, lost:
     begunWith: tenant,
     client: options.connect(endpoint),
     acknowledge: endpoint.acknowledge,
+    application: JSON.stringify([tenant.id, endpoint.url]),
+    secrets: secretsOfLogin(endpoint.authorization),
     remembered: null,
     pace: freshPace(options.batchSize),
     followUp: null,

@@ -1,3 +1,7 @@
+CREATE TABLE `former_tenants` (
+	`tenant` text PRIMARY KEY NOT NULL
+) WITHOUT ROWID;
+--> statement-breakpoint
 CREATE TABLE `suspensions` (
 	`tenant_id` text NOT NULL,
 	`batch_code` text NOT NULL,

@@ -71,6 +71,11 @@ export class StorageUnavailable extends Error {
   override name = "StorageUnavailable";
 }
 
+/** The tenant was deleted since it was found. Nothing was written. */
+export class TenantGone extends Error {
+  override name = "TenantGone";
+}
+
 /** What was asked for stands in a part of the file that is damaged: no later try will find it. */
 export class StorageDamaged extends StorageUnavailable {
   override name = "StorageDamaged";
@@ -524,8 +529,8 @@ export type TenantDirectory = {
   list(): Promise<Tenant[]>;
   /** Inserts, or changes the fields that are given; the key replaces an earlier one. */
   put(id: string, change: TenantChange, keyHash: string, now: Instant): Promise<void>;
-  /** False: unknown. */
-  change(id: string, change: TenantChange, now: Instant): Promise<boolean>;
+  /** False: unknown, or another one than `only`, by its `tenant`. */
+  change(id: string, change: TenantChange, now: Instant, only?: string): Promise<boolean>;
   /** Null: none from now on. False: unknown. */
   setKey(id: string, keyHash: string | null, now: Instant): Promise<boolean>;
   /** Its key ends, its unsent messages become errors `tenant deleted`. False: unknown. */

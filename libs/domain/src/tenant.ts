@@ -30,7 +30,7 @@ export type TenantFields = {
 };
 
 /** Fields that are absent stay as they are. */
-export type TenantChange = Partial<TenantFields>;
+export type TenantChange = Partial<Omit<TenantFields, "limits">> & { limits?: Partial<Limits> };
 
 export const NEW_TENANT: TenantFields = {
   name: null,
@@ -143,17 +143,20 @@ function toChange(given: RawChange, refuse: Refuse): TenantChange {
     change.clientAttachmentPath = readPath(given.client_attachment_path, "client_attachment_path", refuse);
   if (given.client_auth) change.clientAuth = readClientAuth(given.client_auth, ["client_auth"], refuse);
   if (typeof given.active === "boolean") change.active = given.active;
-  if (given.rate_limits) {
-    const { limit_per_minute, limit_per_hour, limit_per_day, limit_recipients_per_day } = given.rate_limits;
-    change.limits = {
-      perMinute: positive(limit_per_minute),
-      perHour: positive(limit_per_hour),
-      perDay: positive(limit_per_day),
-      recipientsPerDay: positive(limit_recipients_per_day),
-    };
-  }
+  if (given.rate_limits) change.limits = readLimits(given.rate_limits);
   if (given.s3_prefixes) change.s3Prefixes = readPrefixes(given.s3_prefixes, refuse);
   return change;
+}
+
+/** Those that are given; null, 0 or less: none from now on. */
+function readLimits(given: NonNullable<RawChange["rate_limits"]>): Partial<Limits> {
+  const { limit_per_minute, limit_per_hour, limit_per_day, limit_recipients_per_day } = given;
+  return {
+    ...(limit_per_minute !== undefined && { perMinute: positive(limit_per_minute) }),
+    ...(limit_per_hour !== undefined && { perHour: positive(limit_per_hour) }),
+    ...(limit_per_day !== undefined && { perDay: positive(limit_per_day) }),
+    ...(limit_recipients_per_day !== undefined && { recipientsPerDay: positive(limit_recipients_per_day) }),
+  };
 }
 
 function positive(number: number | null | undefined): number | null {
@@ -176,7 +179,8 @@ function readBaseUrl(raw: string, refuse: Refuse): string | null {
 
 function readPath(path: string, field: string, refuse: Refuse): string {
   if (!/^\/(?!\/)/.test(path)) refuse([field], "does not begin with one /");
-  else if (/[\x00-\x20\x7f\\#]/.test(path)) refuse([field], "has blanks, control characters, \\ or # in it");
+  else if (/[\x00-\x20\x7f\\#?]/.test(path))
+    refuse([field], "has blanks, control characters, \\, ? or # in it; secrets belong in client_auth");
   else if (!isBelow("http://client.invalid", path)) refuse([field], "leads to another host than client_base_url");
   return path;
 }
@@ -199,7 +203,8 @@ export function readClientAuth(
   loc: (string | number)[],
   refuse: Refuse,
 ): ClientAuth {
-  const { method, user, password, token } = given;
+  const { user, password, token } = given;
+  const method = given.method ?? (token ? "bearer" : user ? "basic" : "none");
   const inHeader = (field: string, value: string) => {
     if (/[\x00-\x1f\x7f]/.test(value)) refuse([...loc, field], "has control characters");
   };
@@ -232,4 +237,11 @@ function readPrefixes(given: string[], refuse: Refuse): string[] {
     if (!/^[a-z0-9][a-z0-9._-]{1,253}[a-z0-9](\/.*)?$/i.test(entry))
       refuse(["s3_prefixes", index], `${quote(entry)} is neither bucket nor bucket/prefix`);
   return [...new Set(given)];
+}
+
+/** What an authorization header holds that is nobody's to see; a client may repeat it in its own words. */
+export function secretsOfLogin(authorization: string | null): string[] {
+  const [scheme, credentials = ""] = authorization?.split(" ") ?? [];
+  const pair = scheme === "Basic" ? Buffer.from(credentials, "base64").toString() : "";
+  return [credentials, pair.slice(pair.indexOf(":") + 1)].filter((one) => one !== "");
 }

@@ -10,6 +10,7 @@ const metadata = createHostList([
   "168.63.129.16",
   "192.0.0.192",
   "fd00:ec2::254",
+  "fd00:ec2::23",
   "fd20:ce::254",
   "fd00:42::42",
 ]);
@@ -53,7 +54,17 @@ export function publicAddressesOnly(allowHosts: readonly string[]): AddressRule 
 }
 
 /** Where nobody's mail, file or report belongs, wherever an operator has his own. */
-const NOBODYS = new Set(["metadata", "linkLocal", "multicast", "broadcast", "unspecified", "teredo", "6to4"]);
+const NOBODYS = new Set([
+  "metadata",
+  "linkLocal",
+  "multicast",
+  "broadcast",
+  "unspecified",
+  "teredo",
+  "6to4",
+  "rfc6145",
+  "deprecatedSiteLocal",
+]);
 
 /** For what an operator lets others name: any address, private ones too, but no link-local one and no cloud's metadata. */
 export const anyButLinkLocal: AddressRule = (host, address) => {

@@ -83,6 +83,38 @@ test("what is no tenant is refused with the field and what is wanted", async () 
   assert.equal((await running.api.get("/tenant/t")).status, 404);
 });
 
+test("what is not given stays, in limits too; a login says by itself what it is; flags and names as clients write them", async () => {
+  await post({ id: "merged", rate_limits: { limit_per_minute: 7, limit_per_day: 9 } });
+  await put("merged", {
+    rate_limits: { limit_per_hour: 50, limit_per_day: 0 },
+    client_auth: { user: "u", password: "p" },
+  });
+  const { body } = await running.api.get("/tenant/merged");
+  assert.deepEqual(body.rate_limits, { limit_per_minute: 7, limit_per_hour: 50 });
+  assert.deepEqual(body.client_auth, { method: "basic", user: "u" });
+  for (const flag of ["True", "", "1"])
+    assert.equal((await running.api.get(`/tenants?active_only=${flag}`)).status, 200);
+  assert.equal((await running.api.get("/messages?tenant_id=")).status, 200);
+  const refused = await post({ id: "t", client_sync_path: "/sync?token=secret" });
+  assert.match(refused.body.error, /^client_sync_path: has blanks/);
+  const long = await running.api.post(`/commands/suspend?tenant_id=merged&batch_code=${"x".repeat(65)}`);
+  assert.equal(long.status, 422);
+});
+
+test("a body that names the tenant is heard by calls that need none", async () => {
+  await post({ id: "named" });
+  const account = anAccount({ id: "both", host: "relay.example" });
+  await running.api.post("/account", account);
+  await running.api.post("/account?tenant_id=named", account);
+  for (const tenant_id of ["named", "default"]) {
+    await running.api.post("/account/both/hold", { tenant_id });
+    const state = async () => (await running.api.get(`/account/both?tenant_id=${tenant_id}`)).body.state;
+    assert.equal(await state(), "held");
+    assert.equal((await running.api.post("/account/both/release", { tenant_id })).status, 200);
+    assert.equal(await state(), "ready");
+  }
+});
+
 test("a private address is the operator's choice", async () => {
   assert.equal((await post({ id: "inner", client_base_url: "http://10.0.0.5:8080" })).status, 200);
 });

@@ -117,7 +117,7 @@ export async function startBench(options: BenchOptions = {}) {
     flight,
     relay,
     reservations,
-    withholding: createWithholding({ store, relay, presence, clock }),
+    withholding: createWithholding({ store, relay, flight, presence, clock }),
     verifications,
     composer,
     settler,

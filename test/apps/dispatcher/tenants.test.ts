@@ -1,4 +1,6 @@
 import assert from "node:assert/strict";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { after, describe, it } from "node:test";
 import { tenantEgress } from "@async-mail/dispatcher/tenant-egress";
 import type { Account } from "@async-mail/domain/account";
@@ -21,9 +23,9 @@ type Tenants = Omit<Bench, "account"> & {
 };
 
 /** A dispatcher with the tenants `a` and `b`, before a real server. */
-async function start(options: SmtpServerOptions = {}): Promise<Tenants> {
+async function start(options: SmtpServerOptions = {}, allowHosts: string[] = []): Promise<Tenants> {
   const smtp = await startSmtpServer(options);
-  const bench = await startBench();
+  const bench = await startBench({ allowHosts });
   closing.push(smtp.close, bench.close);
   const { store, clock } = bench;
   for (const id of ["a", "b"]) await store.tenants.put(id, {}, `key of ${id}`, clock.now());
@@ -116,6 +118,38 @@ describe("two tenants at one server", () => {
   });
 });
 
+describe("what waits for its files", () => {
+  it("is not sent when its tenant was suspended, or its account held, meanwhile", async () => {
+    const { opened, open } = gate();
+    let asked = 0;
+    const files = createServer(async (_, response) => {
+      asked += 1;
+      await opened;
+      response.end("a file");
+    });
+    await new Promise<void>((resolve) => files.listen(0, "127.0.0.1", resolve));
+    const url = `http://127.0.0.1:${(files.address() as AddressInfo).port}/a.pdf`;
+    const { account, post, pass, clock, flight, store, status, smtp } = await start({}, ["127.0.0.1"]);
+    closing.push(async () => void files.close());
+    for (const tenant of ["a", "b"]) await account(tenant, {});
+    const payload = { from: "a@x.y", to: "b@x.y", subject: "s", attachments: [{ url }] };
+    const ids = [
+      await post("a", { payload: { id: "1", ...payload } }),
+      await post("b", { payload: { id: "2", ...payload } }),
+    ];
+    await pass();
+    await eventually(() => asked === 2, 5000, "both files are asked for");
+    await store.of("a").service.suspend(null, "tenant", clock.now());
+    await store.of("b").accounts.hold("relay", "wait", null, clock.now());
+    await clock.advance(200);
+    await pass();
+    open();
+    await flight.landed(new AbortController().signal);
+    assert.equal(smtp.messages.length, 0);
+    assert.deepEqual([await status("a", ids[0]!), await status("b", ids[1]!)], ["pending", "pending"]);
+  });
+});
+
 describe("a tenant's account", () => {
   const egress = (given: Partial<Parameters<typeof tenantEgress>[0]> = {}) =>
     tenantEgress({ tenantHosts: [], ownPorts: [8000], patienceMs: 2000, ...given });
@@ -134,6 +168,8 @@ describe("a tenant's account", () => {
       [egress(), "fe80::1", 25, /a link-local address/],
       [egress(), "localhost", 8000, /a port of this service/],
       [egress(), "::ffff:127.0.0.1", 8000, /a port of this service/],
+      [egress(), "::ffff:7f00:1", 8000, /a port of this service/],
+      [egress(), "0:0:0:0:0:0:0:1", 8000, /a port of this service/],
       [egress({ tenantHosts: ["10.0.0.0/8"] }), "localhost", 25, /not in smtp.tenant_hosts/],
     ];
     for (const [to, host, port, why] of cases) await assert.rejects(to({ host, port }), why, `${host}:${port}`);

@@ -166,7 +166,8 @@ for (const [name, end] of [
     await end(one, running);
     await running.passes();
     assert.deepEqual(one.posted(), [["a"]]);
-    await one.store.service.runNow();
+    if (name === "deleted") await assert.rejects(one.store.service.runNow(), { name: "TenantGone" });
+    else await one.store.service.runNow();
     assert.deepEqual(await callsAfter(running, 600_000, one), [0]);
   });
 }

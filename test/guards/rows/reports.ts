@@ -170,7 +170,7 @@ export const REPORTING: Guard[] = [
   {
     guard: "tenants: never two calls at once to one client",
     file: DESK,
-    code: "if (session === null || session.underWay !== null) continue;",
+    code: "if (session === null || isUnderWay(desk, session)) continue;",
     without: "if (session === null) continue;",
     test: TENANTS_TEST,
     fails: "gets no second call beside the first",

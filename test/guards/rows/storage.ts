@@ -234,6 +234,14 @@ export const STORAGE: Guard[] = [
     fails: "is cleaned of what was deleted",
   },
   {
+    guard: "secrets: a scrub does not fill the disk",
+    file: RESEAL,
+    code: "if (!hasRoomTwice(db)) return false;",
+    without: "",
+    test: SECRETS,
+    fails: "opens on a disk without room for it twice",
+  },
+  {
     guard: "secrets: a scrub that a reader hinders is finished later",
     file: "libs/db/src/sqlite/housekeeping.ts",
     code: "if (await writer.read(() => anyToScrub(db))) await writer.read(() => scrub(db));",
@@ -304,5 +312,21 @@ export const STORAGE: Guard[] = [
     without: "",
     test: SECRETS,
     fails: "leaves the tenant whose client's login it was without one",
+  },
+  {
+    guard: "secrets: a changed password stops no login of others",
+    file: "libs/db/src/sqlite/verifications.ts",
+    code: "if (!(error instanceof NotOpened)) throw error;",
+    without: "throw error;",
+    test: SECRETS,
+    fails: "stops nobody's mail and no other login when its own is tried",
+  },
+  {
+    guard: "secrets: a changed password can be posted again",
+    file: "libs/db/src/sqlite/accounts.ts",
+    code: "if (error instanceof NotOpened) return false;",
+    without: "",
+    test: SECRETS,
+    fails: "is replaced where the account is posted again",
   },
 ];

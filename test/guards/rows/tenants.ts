@@ -42,7 +42,7 @@ export const TENANCY: Guard[] = [
   {
     guard: "tenants: a key does not choose another tenant in the query",
     file: SCOPE,
-    code: "if (named !== undefined && named !== id) return failure(c, 403, NOT_THIS_TENANT);",
+    code: "if (named && named !== id) return failure(c, 403, NOT_THIS_TENANT);",
     without: "",
     test: ACCESS_TEST,
     fails: EACH_TOKEN,

@@ -284,6 +284,24 @@ describe("a tenant's limits", () => {
   });
 });
 
+describe("a message that a limit waits for", () => {
+  it("and that leaves the line keeps no other of its tenant waiting", async () => {
+    await tenant("x", { limits: { ...NO_LIMITS, recipientsPerDay: 3 } });
+    await of("x").accounts.put(aCheckedAccount({ id: "b" }), { keepPassword: false }, now());
+    const to = (count: number) => Array.from({ length: count }, (_, i) => `r${i}@x.y`);
+    await enqueue("x", { recipients: to(2) });
+    for (const one of await claim()) await settle(one);
+    await enqueue("x", { id: "two", recipients: to(2) });
+    assert.deepEqual(await claim(), []);
+    await of("x").messages.remove(["two"], now());
+    await enqueue("x", { id: "one", accountId: "b", recipients: to(1) });
+    assert.deepEqual(
+      (await claim()).map(({ id }) => id),
+      ["one"],
+    );
+  });
+});
+
 describe("a suspension", () => {
   beforeEach(async () => {
     await tenant("x");
@@ -367,6 +385,16 @@ describe("a suspension", () => {
     assert.equal((await get("x", "m"))?.error, "account deleted");
   });
 
+  it("is no more about what failed meanwhile and is tried again", async () => {
+    await enqueue("x", { id: "m", batchCode: "b" });
+    await of("x").service.suspend("b", "tenant", now());
+    await of("x").accounts.remove("a", now());
+    await of("x").accounts.put(aCheckedAccount({ id: "a" }), { keepPassword: false }, now());
+    await of("x").service.activate("b", "tenant", now());
+    assert.equal((await of("x").messages.retry(["m"], now())).retried, 1);
+    assert.equal((await claim()).length, 1);
+  });
+
   it("of one that is not active is none that a tenant may end", async () => {
     await file.store.tenants.change("x", { active: false }, now());
     await enqueue("x", { id: "m" });
@@ -425,5 +453,21 @@ describe("a deleted tenant", () => {
     assert.equal(await get(fresh!.tenant, "m"), null);
     assert.equal((await of("x").reports.due(10, now())).length, 1, "the old one's report waits for its own client");
     assert.equal((await of(fresh!.tenant).reports.due(10, now())).length, 0);
+  });
+
+  it("takes nothing more from calls that were begun before, and its name is never another's", async () => {
+    await tenant("x");
+    await file.store.tenants.remove("x", now());
+    const gone = { name: "TenantGone" };
+    const account = aCheckedAccount({ id: "late" });
+    await assert.rejects(of("x").accounts.put(account, { keepPassword: false }, now()), gone);
+    await assert.rejects(enqueue("x", {}), gone);
+    for (let i = 0; i < 3; i += 1) await file.store.housekeeping.tidyTenants(0, 10, now());
+    assert.equal(await file.store.tenants.sources("x"), null);
+    await file.store.tenants.put("x", { name: "another" }, "k", now());
+    const fresh = await file.store.tenants.find("x");
+    assert.notEqual(fresh?.tenant, "x");
+    assert.equal(await file.store.tenants.change("x", { name: "stolen" }, now(), "x"), false);
+    await assert.rejects(enqueue("x", {}), gone);
   });
 });

@@ -1,5 +1,6 @@
 import { maySign } from "@async-mail/domain/attachment-secrets";
 import { quote } from "@async-mail/domain/read";
+import { secretsOfLogin } from "@async-mail/domain/tenant";
 import { ask, dismiss, type Response, type UrlSourceOptions } from "./fetch-url.ts";
 import { type Opened, SourceBroken } from "./remote-source.ts";
 import { readAnswer, retryAfter, statusWords } from "./url-answer.ts";
@@ -86,10 +87,8 @@ function passingWords(status: number, from: string): string {
 
 /** What a client may say again in an error's text: the login, as it is sent or its password, and a path that may be one. */
 function secretsOf({ authorization, path }: EndpointFile): string[] {
-  const [scheme, credentials = ""] = authorization?.split(" ") ?? [];
-  const pair = scheme === "Basic" ? Buffer.from(credentials, "base64").toString() : "";
   const ofPath = maySign(path) ? [path, path.slice(path.indexOf("?") + 1)] : [];
-  return [credentials, pair.slice(pair.indexOf(":") + 1), ...ofPath].filter((one) => one !== "");
+  return [...secretsOfLogin(authorization), ...ofPath].filter((one) => one !== "");
 }
 
 /** The file as it comes; throws SourceBroken instead of a JSON object with `error`: a failed login is answered so. */

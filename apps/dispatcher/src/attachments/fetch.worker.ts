@@ -49,6 +49,7 @@ const fetcher = createFetcher({
   maxBytes,
   timeoutMs,
   slots: createSlots({ each: AT_ONCE_EACH_HOST, all: AT_ONCE }),
+  tenantSlots: createSlots({ each: AT_ONCE / 2, all: Number.POSITIVE_INFINITY }),
   room: createRoom(bytesAtOnce),
   now: () => clock.now().wallMs,
 });

@@ -30,6 +30,8 @@ export type FetcherOptions = {
   timeoutMs: number;
   /** Taken by host. */
   slots: Slots;
+  /** Taken by tenant. */
+  tenantSlots: Slots;
   /** For the bytes that are announced and have not come yet. */
   room: Room;
   /** Wall ms. */
@@ -91,11 +93,11 @@ export function createFetcher(options: FetcherOptions): Fetcher {
 type Transfer = { task: FetchTask; key: string; entry: CachedEntry | null; begunMs: number };
 
 async function fetchAnew(options: FetcherOptions, wanted: Transfer): Promise<FetchAnswer> {
-  const { slots, timeoutMs } = options;
+  const { timeoutMs } = options;
   const host = hostOf(wanted.task.source);
   let leave = () => {};
   try {
-    leave = await slots.take(host, AbortSignal.timeout(timeoutMs));
+    leave = await placeFor(options, wanted.task.tenant, host, AbortSignal.timeout(timeoutMs));
   } catch {
     return later(`its turn did not come within ${timeoutMs / 1000} s, too much is being fetched from there`);
   }
@@ -109,6 +111,26 @@ async function fetchAnew(options: FetcherOptions, wanted: Transfer): Promise<Fet
     return later(`it could not be kept on disk (${(error as NodeJS.ErrnoException).code ?? error})`);
   } finally {
     leave();
+  }
+}
+
+/** First one of its tenant's own, which are half of all: however much one wants, others get on. */
+async function placeFor(
+  { slots, tenantSlots }: FetcherOptions,
+  tenant: string,
+  host: string,
+  signal: AbortSignal,
+): Promise<() => void> {
+  const leaveTenants = await tenantSlots.take(tenant, signal);
+  try {
+    const leave = await slots.take(`${tenant} ${host}`, signal);
+    return () => {
+      leave();
+      leaveTenants();
+    };
+  } catch (error) {
+    leaveTenants();
+    throw error;
   }
 }
 

@@ -8,6 +8,7 @@ import { endWaiting } from "./finish.ts";
 import { release } from "./hold.ts";
 import { leftOf } from "./limits.ts";
 import { countedOf, ensureQueue, findQueue, isHeld, loadQueue, type Queue, type StoredAccount } from "./queue-row.ts";
+import { NotOpened } from "./sealing.ts";
 import { deletedWord } from "./settle.ts";
 import { forgetPace, slowed } from "./slowing.ts";
 import { statement } from "./statement.ts";
@@ -90,8 +91,9 @@ export function accountStore(engine: Engine, tenant: string): AccountStore {
     },
 
     hold: (id, reason, untilMs, now) =>
-      change(id, now, (_, queue) => {
+      change(id, now, (tx, queue) => {
         release(queue);
+        tx.leftLine(queue);
         Object.assign(queue, { heldBy: "operator", holdReason: reason, holdUntilMs: untilMs });
       }),
 
@@ -138,7 +140,12 @@ function put(tx: Tx, tenant: string, { password, ...account }: Account, keepPass
 }
 
 function isPassword(tx: Tx, queue: Queue, password: string | null): boolean {
-  return openedAccount(tx.vault, queue).password === password;
+  try {
+    return openedAccount(tx.vault, queue).password === password;
+  } catch (error) {
+    if (error instanceof NotOpened) return false; // it was changed in the file, and is put right now
+    throw error;
+  }
 }
 
 function sealed(tx: Tx, queue: Queue, password: string | null): string | null {

@@ -33,7 +33,9 @@ const NEXT_READY = "SELECT min(ready_ms) FROM tenants WHERE ready_ms IS NOT NULL
 const SEVERAL_TENANTS = "SELECT 1 FROM tenants LIMIT 1 OFFSET 1";
 const TENANT_OF = "SELECT tenant_id FROM queues WHERE key = ?";
 const SOLO_DUE =
-  "SELECT key, queue, batch_code AS batchCode FROM messages WHERE state = 'solo' AND suspended = 0 AND due_ms <= ? ORDER BY due_ms LIMIT ? + 0";
+  "SELECT m.key, m.queue, m.batch_code AS batchCode, m.recipient_count AS recipientCount FROM messages m JOIN tenants t ON t.tenant = m.tenant_id " +
+  "WHERE m.state = 'solo' AND m.suspended = 0 AND m.due_ms <= @nowMs AND t.deleted_ms IS NULL AND t.active = 1 AND t.suspended_by = 0 " +
+  "AND (t.limited_reason IS NULL OR t.limited_until_ms <= @nowMs) ORDER BY m.due_ms LIMIT @limit + 0";
 const STANDS = "SELECT 1 FROM processes WHERE process = ?";
 const CLAIMED = [
   "key",
@@ -60,7 +62,10 @@ const PAYLOAD = "SELECT payload, recipients AS envelope FROM payloads WHERE mess
 /** Whether a claim would find something. A read. */
 export function anyReady(db: Database, steadyMs: number): boolean {
   checkSchema(db);
-  return statement(db, ANY_READY).get(steadyMs) !== undefined || statement(db, SOLO_DUE).get(steadyMs, 1) !== undefined;
+  return (
+    statement(db, ANY_READY).get(steadyMs) !== undefined ||
+    statement(db, SOLO_DUE).get({ nowMs: steadyMs, limit: 1 }) !== undefined
+  );
 }
 
 export function nextReadyMs(db: Database): number | null {
@@ -115,11 +120,14 @@ function claimSolo(tx: Tx, request: ClaimRequest): ClaimMade | null {
   return { kind: "claimed", taken: reserved(taken, turn, endTurn(tx, turn, request)), soloWaiting: false };
 }
 
+type Solo = { key: number; queue: number; batchCode: string | null; recipientCount: number };
+
 function soloTurn(tx: Tx, request: ClaimRequest): Turn | null {
-  type Solo = { key: number; queue: number; batchCode: string | null };
-  for (const { key, queue: queueKey, batchCode } of statement<Solo>(tx.db, SOLO_DUE).all(tx.now.steadyMs, SOLOS)) {
+  const due = statement<Solo>(tx.db, SOLO_DUE).all({ nowMs: tx.now.steadyMs, limit: SOLOS });
+  for (const { key, queue: queueKey, batchCode, recipientCount } of due) {
     const queue = tx.queue(queueKey);
-    if (tx.isSuspended(queue.tenantId, batchCode) || allowanceOf(tx, queue.tenantId).messages <= 0) continue;
+    const { messages, recipients } = allowanceOf(tx, queue.tenantId);
+    if (tx.isSuspended(queue.tenantId, batchCode) || messages <= 0 || recipientCount > recipients) continue;
     const turn = beginTurn(tx, queue, { ...request, held: new Map() });
     if (turn.room > 0) return { ...turn, due: [candidate(tx, key)] };
   }

@@ -7,7 +7,7 @@ import type { Tx } from "./tx.ts";
 
 const FINISH =
   "UPDATE messages SET state = @state, process = NULL, sent_ms = @sentMs, error_ms = @errorMs, ended_ms = @wallMs, error = @error, " +
-  "deferred_ms = NULL, deferred_reason = NULL, attempts = @attempts, recipients = @recipients, smtp_response = @response, " +
+  "deferred_ms = NULL, deferred_reason = NULL, suspended = 0, attempts = @attempts, recipients = @recipients, smtp_response = @response, " +
   "updated_ms = @wallMs, seq = @seq, report_ms = @steadyMs, report_tries = 0, reported_ms = NULL WHERE key = @key";
 const LOAD = `${SELECT_ATTEMPT} WHERE key = ?`;
 const ENVELOPE = "SELECT recipients FROM payloads WHERE message = ?";
@@ -38,6 +38,7 @@ export function finish(tx: Tx, row: AttemptRow, queue: Queue, outcome: FinalOutc
 /** Ends a message that waits, without an attempt: expired, account deleted, over the limit. */
 export function endWaiting(tx: Tx, key: number, queue: Queue, error: string): void {
   const row = statement<AttemptRow>(tx.db, LOAD).get(key)!;
+  tx.leftLine(queue);
   finish(tx, row, queue, ended(tx, row, error, false));
 }
 

@@ -11,6 +11,7 @@ export function beginHold(tx: Tx, queue: Queue, reason: string): void {
   queue.heldBy = "fault";
   queue.holdReason = reason;
   queue.holdUntilMs = tx.now.steadyMs + holdDelayMs(queue.holdFailures);
+  tx.leftLine(queue); // its tenant's other accounts wait no more for what waits here
 }
 
 /** Whoever made it. */

@@ -29,7 +29,10 @@ const DELETE = ["messages", "payloads", "contents", "history"].map((table) => {
 /** Deletes a message that is not being sent, with all that belongs to it. */
 export function deleteMessage(tx: Tx, row: Pick<MessageRow, "key" | "queue" | "state" | "reportMs">): void {
   for (const sql of DELETE) statement(tx.db, sql).run(row.key);
-  if (row.state === "waiting" || row.state === "solo") tx.queue(row.queue).pending -= 1;
+  if (row.state === "waiting" || row.state === "solo") {
+    tx.queue(row.queue).pending -= 1;
+    tx.leftLine(tx.queue(row.queue));
+  }
   if (row.reportMs !== null) tx.tenant(tx.queue(row.queue).tenantId).reportsWaiting -= 1;
 }
 

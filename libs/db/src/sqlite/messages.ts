@@ -12,7 +12,7 @@ import { openPayload, sealPayload } from "./payload-row.ts";
 import { anyToPurge, MOST_BYTES, purgeFinal } from "./purge.ts";
 import { statement } from "./statement.ts";
 import type { Tx } from "./tx.ts";
-import { NO_TIME } from "./writer.ts";
+import { NO_TIME, type Writer } from "./writer.ts";
 
 /** One transaction stores so many messages, or MOST_BYTES: others wait for the lock meanwhile. */
 const MOST_MESSAGES = 250;
@@ -27,12 +27,12 @@ const INSERT =
 const FIND = "SELECT key, queue, state, priority, report_ms AS reportMs FROM messages WHERE tenant_id = ? AND id = ?";
 /** Claim, history and Message-ID stay. */
 const AFRESH =
-  "state = 'waiting', error = NULL, error_ms = NULL, ended_ms = NULL, lost_claims = 0, attempts = 0, first_attempt_ms = NULL, " +
+  "state = 'waiting', suspended = 0, error = NULL, error_ms = NULL, ended_ms = NULL, lost_claims = 0, attempts = 0, first_attempt_ms = NULL, " +
   "smtp_response = NULL, report_ms = NULL, report_tries = 0, reported_classes = 0, reported_ms = NULL, updated_ms = @wallMs, seq = @seq";
 const RESUBMIT =
-  `UPDATE messages SET ${AFRESH}, recipients = @outcomes, created_ms = @wallMs, account_id = @accountId, batch_code = @batchCode, queue = @queue, priority = @priority, ` +
+  `UPDATE messages SET ${AFRESH.replace("suspended = 0", "suspended = @suspended")}, recipients = @outcomes, created_ms = @wallMs, account_id = @accountId, batch_code = @batchCode, queue = @queue, priority = @priority, ` +
   "bytes = @bytes, content_bytes = @contentBytes, recipient_count = @recipientCount, on_ambiguous = @onAmbiguous, expires_ms = @expiresMs, " +
-  "first_due_ms = @dueMs, due_ms = @dueMs, deferred_ms = @deferredMs, deferred_reason = NULL, suspended = @suspended WHERE key = @key";
+  "first_due_ms = @dueMs, due_ms = @dueMs, deferred_ms = @deferredMs, deferred_reason = NULL WHERE key = @key";
 const RETRY =
   `UPDATE messages SET ${AFRESH}, recipients = NULL, due_ms = @steadyMs, first_due_ms = @steadyMs, deferred_ms = NULL, deferred_reason = NULL, ` +
   "recipient_count = (SELECT json_array_length(recipients) FROM payloads WHERE message = messages.key) WHERE key = @key";
@@ -46,12 +46,13 @@ const INSERT_CONTENT = "INSERT INTO contents (message, position, bytes) VALUES (
 const DELETE_PAYLOAD = "DELETE FROM payloads WHERE message = ?";
 const DELETE_CONTENTS = "DELETE FROM contents WHERE message = ?";
 
-export function messageStore({ db, writer, disk }: Engine, tenant: string): MessageStore {
+/** `live` refuses what is asked for a tenant that was deleted. */
+export function messageStore({ db, writer, disk }: Engine, live: Writer, tenant: string): MessageStore {
   return {
     async enqueue(messages, now, resent = "refused") {
       const answers: Enqueued[] = [];
       const all = chunksOf(messages).map((chunk) =>
-        writer.write(now, (tx) => {
+        live.write(now, (tx) => {
           disk.mustHold(chunk.reduce((sum, message) => sum + message.bytes, 0));
           return chunk.map((message) => enqueue(tx, tenant, message, resent));
         }),
@@ -63,7 +64,7 @@ export function messageStore({ db, writer, disk }: Engine, tenant: string): Mess
     async remove(ids, now) {
       const answer = { removed: 0, notFound: [] as string[], inFlight: [] as string[] };
       for (const some of slices(ids, MOST_MESSAGES)) {
-        const outcomes = await writer.write(now, (tx) => some.map((id) => remove(tx, tenant, id)));
+        const outcomes = await live.write(now, (tx) => some.map((id) => remove(tx, tenant, id)));
         outcomes.forEach((outcome, i) => {
           if (outcome === "removed") answer.removed += 1;
           else answer[outcome].push(some[i]!);
@@ -75,7 +76,7 @@ export function messageStore({ db, writer, disk }: Engine, tenant: string): Mess
     async retry(ids, now) {
       const answer = { retried: 0, notFound: [] as string[], notFailed: [] as string[] };
       for (const some of slices(ids, MOST_MESSAGES)) {
-        const outcomes = await writer.write(now, (tx) => some.map((id) => retry(tx, tenant, id)));
+        const outcomes = await live.write(now, (tx) => some.map((id) => retry(tx, tenant, id)));
         outcomes.forEach((outcome, i) => {
           if (outcome === "retried") answer.retried += 1;
           else answer[outcome].push(some[i]!);
@@ -148,6 +149,7 @@ function replace(tx: Tx, message: Message, columns: Bindings, found: Found): voi
   }
   const outcomes = message.recipients.map((address) => accepted.get(address) ?? { address, outcome: "waiting" });
   queue.pending -= 1;
+  tx.leftLine(queue);
   const known = accepted.size > 0 ? JSON.stringify(outcomes) : null;
   startAfresh(tx, message, { ...columns, recipientCount: left.length }, found, known);
 }

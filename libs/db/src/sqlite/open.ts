@@ -16,8 +16,10 @@ import { ruleStore } from "./rules.ts";
 import { serviceStore } from "./service.ts";
 import { statement } from "./statement.ts";
 import { tenantServiceStore } from "./suspensions.ts";
+import { mustBeLive } from "./tenant-row.ts";
 import { tenantDirectory } from "./tenants.ts";
 import { createVault } from "./vault.ts";
+import type { Writer } from "./writer.ts";
 
 export type OpenOptions = {
   path: string;
@@ -153,11 +155,24 @@ function createStore(
 }
 
 function tenantStore(engine: Engine, tenant: string): TenantStore {
+  const live = { ...engine, writer: whileLive(engine.writer, tenant) };
   return {
-    messages: messageStore(engine, tenant),
-    accounts: accountStore(engine, tenant),
+    messages: messageStore(engine, live.writer, tenant),
+    accounts: accountStore(live, tenant),
     reports: reportStore(engine, tenant),
-    service: tenantServiceStore(engine, tenant),
+    service: tenantServiceStore(live, tenant),
+  };
+}
+
+/** What is asked for a tenant is not done for one that was deleted since: its mail could never end. */
+function whileLive(writer: Writer, tenant: string): Writer {
+  return {
+    ...writer,
+    write: (now, work) =>
+      writer.write(now, (tx) => {
+        mustBeLive(tx.tenant(tenant));
+        return work(tx);
+      }),
   };
 }
 

@@ -1,6 +1,7 @@
 import type { Payload } from "@async-mail/domain/message";
 import type { Database } from "better-sqlite3";
-import { type Keys, type Rotation, StorageBusy } from "../store.ts";
+import { type Keys, type Rotation, StorageBusy, StorageUnavailable } from "../store.ts";
+import { createDisk } from "./disk.ts";
 import type { Engine } from "./engine.ts";
 import { payloadOf, unlessDamaged } from "./message-row.ts";
 import { openPayload, sealPayload } from "./payload-row.ts";
@@ -21,6 +22,7 @@ const SET_SCRUB = "UPDATE service SET scrub = ?";
 const SCRUB = "SELECT scrub FROM service";
 /** Queues outlive accounts and messages. */
 const EVER_USED = "SELECT 1 FROM queues LIMIT 1";
+const BYTES = "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size";
 const PASSWORDS = "SELECT queue, password FROM accounts WHERE password IS NOT NULL";
 const SET_PASSWORD = "UPDATE accounts SET password = ? WHERE queue = ?";
 const SECRETS = "SELECT tenant, client_secret AS secret FROM tenants WHERE client_secret IS NOT NULL";
@@ -173,10 +175,11 @@ function leftToScrub(db: Database): number {
 /**
  * What was plain, or sealed with a key of before, still stands in pages that are free now, and in the log: the file is
  * written anew, once, and the log emptied as soon as nobody reads in it. Not in a transaction. False: others were
- * reading, it is to be tried again.
+ * reading, or the disk is too full; it is to be tried again.
  */
 export function scrub(db: Database): boolean {
   if (leftToScrub(db) === Scrub.rewrite) {
+    if (!hasRoomTwice(db)) return false;
     db.exec("VACUUM");
     statement(db, SET_SCRUB).run(Scrub.emptyLog);
   }
@@ -185,4 +188,16 @@ export function scrub(db: Database): boolean {
   if (answer?.busy !== 0) return false;
   statement(db, SET_SCRUB).run(Scrub.done);
   return true;
+}
+
+/** Written anew it stands in the log too: mail that goes on matters more. */
+function hasRoomTwice(db: Database): boolean {
+  const bytes = statement<number>(db, BYTES).pluck().get()!;
+  try {
+    createDisk(db.name).mustHold(bytes);
+    return true;
+  } catch (error) {
+    if (error instanceof StorageUnavailable) return false;
+    throw error;
+  }
 }

@@ -352,6 +352,9 @@ export const tenants = sqliteTable(
   ],
 );
 
+/** What tenants that are gone were named by in the other tables: none is ever named so again. WITHOUT ROWID. */
+export const formerTenants = sqliteTable("former_tenants", { tenant: text("tenant").primaryKey() });
+
 /** Batches of a tenant that are suspended. The migration makes it WITHOUT ROWID. */
 export const suspensions = sqliteTable(
   "suspensions",

@@ -13,6 +13,7 @@ import { NO_TIME } from "./writer.ts";
  */
 
 const BITS: Record<Operator, number> = { tenant: 1, admin: 2 };
+const ANYBODY = 3;
 /** Messages put aside, or back in line, in one transaction. */
 const AT_ONCE = 250;
 
@@ -22,7 +23,7 @@ const PENDING_OF_BATCH =
 const SUSPENDED_BY = "SELECT by FROM suspensions WHERE tenant_id = ? AND batch_code = ?";
 const SUSPEND =
   "INSERT INTO suspensions (tenant_id, batch_code, by) VALUES (?, ?, ?) ON CONFLICT (tenant_id, batch_code) DO UPDATE SET by = excluded.by";
-const ALL_OF = "SELECT batch_code AS batch, by FROM suspensions WHERE tenant_id = ? AND by > 0";
+const LEAVE_TO = "UPDATE suspensions SET by = by & @left WHERE tenant_id = @tenant AND by > 0";
 const ENDING = "SELECT tenant_id AS tenant, batch_code AS batch FROM suspensions WHERE by = 0 LIMIT 1";
 const END = "DELETE FROM suspensions WHERE tenant_id = ? AND batch_code = ? AND by = 0";
 const COUNT = "SELECT count(*) FROM suspensions WHERE tenant_id = ?";
@@ -86,8 +87,8 @@ function suspendBatch(tx: Tx, tenant: string, batch: string, by: Operator): void
 function activateAll(tx: Tx, tenant: string, by: Operator): void {
   const row = tx.tenant(tenant);
   row.suspendedBy = leftBy(row.suspendedBy, by);
-  for (const one of statement<{ batch: string; by: number }>(tx.db, ALL_OF).all(tenant))
-    setSuspendedBy(tx, tenant, one.batch, leftBy(one.by, by));
+  statement(tx.db, LEAVE_TO).run({ tenant, left: leftBy(ANYBODY, by) });
+  changed(tx, tenant);
 }
 
 function activateBatch(tx: Tx, tenant: string, batch: string, by: Operator): void {
@@ -137,7 +138,7 @@ function move(tx: Tx, { to, ...which }: Move): number {
   const rows = statement<{ key: number; queue: number }>(tx.db, OF_BATCH).all(which);
   for (const { key, queue } of rows) {
     statement(tx.db, MOVE).run(to, key);
-    tx.queue(queue); // worked out anew: what is due of it has changed
+    tx.leftLine(tx.queue(queue)); // worked out anew: what is due of it has changed
   }
   return rows.length;
 }

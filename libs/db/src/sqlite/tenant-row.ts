@@ -1,5 +1,6 @@
 import { DEFAULT_TENANT } from "@async-mail/domain/tenant";
 import type { Database } from "better-sqlite3";
+import { TenantGone } from "../store.ts";
 import { blockedBy, type Counted, countedAs } from "./limits.ts";
 import type { tenants } from "./schema.ts";
 import { columnsOf, statement, updateOf } from "./statement.ts";
@@ -18,7 +19,8 @@ const SUSPENDED = "SELECT batch_code FROM suspensions WHERE tenant_id = ? AND by
 const asRead = new WeakMap<TenantRow, TenantRow>();
 
 export function loadTenant(db: Database, tenant: string): TenantRow {
-  const row = statement<TenantRow>(db, SELECT).get(tenant)!;
+  const row = statement<TenantRow>(db, SELECT).get(tenant);
+  if (row === undefined) throw new TenantGone(`the tenant ${tenant} is there no more`);
   asRead.set(row, { ...row });
   return row;
 }
@@ -42,6 +44,11 @@ export function countedOf(row: TenantRow): Counted {
 export function limitsOf(row: TenantRow) {
   const { limitPerMinute: perMinute, limitPerHour: perHour, limitPerDay: perDay } = row;
   return { perMinute, perHour, perDay, recipientsPerDay: row.limitRecipientsPerDay };
+}
+
+/** For what is asked for a tenant: it may have been deleted since it was found. Throws TenantGone. */
+export function mustBeLive(row: TenantRow): void {
+  if (row.deletedMs !== null) throw new TenantGone(`the tenant ${row.id} was deleted`);
 }
 
 /** Why nothing of it may leave; null: it may. */

@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { type ClientAuth, DEFAULT_TENANT, type TenantChange } from "@async-mail/domain/tenant";
-import { toWallMs } from "@async-mail/domain/time";
+import { type Instant, toWallMs } from "@async-mail/domain/time";
 import type { Database } from "better-sqlite3";
 import type { SyncStatus, Tenant, TenantClient, TenantDirectory } from "../store.ts";
 import { deleteAccount, endOrphans } from "./accounts.ts";
@@ -11,12 +11,13 @@ import { statement } from "./statement.ts";
 import { closedBy, limitsOf, loadTenant, type TenantRow } from "./tenant-row.ts";
 import type { Tx } from "./tx.ts";
 import { clientSecretOf, type Vault } from "./vault.ts";
-import { NO_TIME } from "./writer.ts";
 
 const FIND = "SELECT tenant FROM tenants WHERE id = ? AND deleted_ms IS NULL";
 const BY_KEY = "SELECT tenant FROM tenants WHERE key_hash = ? AND key_hash IS NOT NULL";
 const LIST = "SELECT tenant FROM tenants WHERE deleted_ms IS NULL ORDER BY id";
-const TAKEN = "SELECT 1 FROM tenants WHERE tenant = ?";
+const TAKEN =
+  "SELECT 1 FROM tenants WHERE tenant = @tenant UNION ALL SELECT 1 FROM former_tenants WHERE tenant = @tenant LIMIT 1";
+const KNOWN = "SELECT 1 FROM tenants WHERE tenant = ?";
 const INSERT = "INSERT INTO tenants (tenant, id, created_ms, updated_ms) VALUES (@tenant, @id, @wallMs, @wallMs)";
 const CLIENTS =
   "SELECT t.tenant, t.id, t.deleted_ms AS deletedMs, t.client_base_url AS baseUrl, t.client_sync_path AS syncPath, t.client_auth_method AS clientAuthMethod, " +
@@ -44,6 +45,7 @@ const FORGET = [
 ];
 const FORGET_COUNTS = "DELETE FROM sends WHERE queue = ?";
 const FORGET_TENANT = "DELETE FROM tenants WHERE tenant = ?";
+const REMEMBER_NAME = "INSERT INTO former_tenants (tenant) VALUES (?) ON CONFLICT DO NOTHING";
 
 type AuthRow = Pick<TenantRow, "tenant" | "clientAuthMethod" | "clientUser" | "clientSecret">;
 type ClientRow = AuthRow &
@@ -61,10 +63,15 @@ export function tenantDirectory({ db, writer, vault }: Engine): TenantDirectory 
     });
 
   /** False: unknown. */
-  function changeRow(id: string, work: (tx: Tx, row: TenantRow) => void, now = NO_TIME): Promise<boolean> {
+  function changeRow(
+    id: string,
+    work: (tx: Tx, row: TenantRow) => void,
+    now: Instant,
+    only?: string,
+  ): Promise<boolean> {
     return writer.write(now, (tx) => {
       const tenant = statement<string>(tx.db, FIND).pluck().get(id);
-      if (tenant === undefined) return false;
+      if (tenant === undefined || (only !== undefined && tenant !== only)) return false;
       const row = tx.tenant(tenant);
       row.updatedMs = tx.now.wallMs;
       work(tx, row);
@@ -89,7 +96,7 @@ export function tenantDirectory({ db, writer, vault }: Engine): TenantDirectory 
         apply(tx, row, change);
         row.keyHash = keyHash;
       }),
-    change: (id, change, now) => changeRow(id, (tx, row) => apply(tx, row, change), now),
+    change: (id, change, now, only) => changeRow(id, (tx, row) => apply(tx, row, change), now, only),
     setKey: (id, keyHash, now) =>
       changeRow(
         id,
@@ -146,7 +153,7 @@ export function tenantDirectory({ db, writer, vault }: Engine): TenantDirectory 
 
     sources: (tenant) =>
       writer.read(() => {
-        if (statement(db, TAKEN).get(tenant) === undefined) return null;
+        if (statement(db, KNOWN).get(tenant) === undefined) return null;
         const { id, clientBaseUrl, clientAttachmentPath, clientAuth, s3Prefixes } = toTenant(
           vault,
           loadTenant(db, tenant),
@@ -156,9 +163,12 @@ export function tenantDirectory({ db, writer, vault }: Engine): TenantDirectory 
   };
 }
 
-/** Answers what its rows are named by. A deleted one of that id may still be kept: its mail is not the new one's. */
+/**
+ * Answers what its rows are named by, which no tenant ever was before: mail, files that are kept and calls under way of
+ * a deleted one of that id are not the new one's.
+ */
 function insert(tx: Tx, id: string): string {
-  const isTaken = (tenant: string) => statement(tx.db, TAKEN).get(tenant) !== undefined;
+  const isTaken = (tenant: string) => statement(tx.db, TAKEN).get({ tenant }) !== undefined;
   const tenant = isTaken(id) ? `${id} ${randomUUID()}` : id;
   statement(tx.db, FORGET_CLIENT).run(tenant); // of one that was forgotten while it was called
   statement(tx.db, INSERT).run({ tenant, id, wallMs: tx.now.wallMs });
@@ -174,11 +184,10 @@ function apply({ vault }: Tx, row: TenantRow, change: TenantChange): void {
   if (clientAuth !== undefined) setAuth(vault, row, clientAuth);
   if (active !== undefined) row.active = active ? 1 : 0;
   if (s3Prefixes !== undefined) row.s3Prefixes = JSON.stringify(s3Prefixes);
-  if (limits === undefined) return;
-  row.limitPerMinute = limits.perMinute;
-  row.limitPerHour = limits.perHour;
-  row.limitPerDay = limits.perDay;
-  row.limitRecipientsPerDay = limits.recipientsPerDay;
+  if (limits?.perMinute !== undefined) row.limitPerMinute = limits.perMinute;
+  if (limits?.perHour !== undefined) row.limitPerHour = limits.perHour;
+  if (limits?.perDay !== undefined) row.limitPerDay = limits.perDay;
+  if (limits?.recipientsPerDay !== undefined) row.limitRecipientsPerDay = limits.recipientsPerDay;
 }
 
 function setAuth(vault: Vault, row: TenantRow, auth: ClientAuth): void {
@@ -278,6 +287,7 @@ function forget(tx: Tx, row: TenantRow, deletedBeforeMs: number, limit: number):
   if (statement(tx.db, CONNECTED).get(tenant) !== undefined) return 0;
   for (const sql of FORGET) statement(tx.db, sql).run(tenant);
   statement(tx.db, FORGET_COUNTS).run(-row.key);
+  statement(tx.db, REMEMBER_NAME).run(tenant);
   statement(tx.db, FORGET_TENANT).run(tenant);
   tx.forgetTenant(tenant);
   return 1;

@@ -26,6 +26,8 @@ export type Tx = {
   forgetSuspensions(tenant: string): void;
   /** Its row, and those of its queues, were deleted. */
   forgetTenant(tenant: string): void;
+  /** A message of the queue left the line without being sent: it may have been the one that a limit waited for. */
+  leftLine(queue: Queue): void;
   service(): ServiceRow;
   /** A new number for a change of state; see `seq` in contract §4.1. */
   nextSeq(): number;
@@ -74,6 +76,10 @@ export function createTx(db: Database, vault: Vault): Tx {
     forgetTenant(tenant) {
       tenants.delete(tenant);
       for (const [key, queue] of queues) if (queue.tenantId === tenant) queues.delete(key);
+    },
+    leftLine(queue) {
+      queue.nextRecipients = 1;
+      tx.tenant(queue.tenantId).nextRecipients = 1;
     },
     service() {
       service ??= loadService(db);

@@ -1,11 +1,14 @@
+import type { Account } from "@async-mail/domain/account";
 import type { Instant } from "@async-mail/domain/time";
 import type { Database } from "better-sqlite3";
 import type { AccountStore, AccountsInUse, ClaimRequest } from "../store.ts";
 import type { Engine } from "./engine.ts";
 import { release } from "./hold.ts";
 import { loadQueue, type Queue } from "./queue-row.ts";
+import { NotOpened } from "./sealing.ts";
 import { statement } from "./statement.ts";
 import { mayReserve, reserveOne } from "./turn.ts";
+import type { Tx } from "./tx.ts";
 import { openedAccount } from "./vault.ts";
 import { NO_TIME } from "./writer.ts";
 
@@ -62,10 +65,9 @@ export function verificationsAnswered({ db, writer }: Engine): Answering {
         const row = forTaker(tx.db, taker, tx.now, tx.queue);
         if (!row) return null;
         const queue = tx.queue(row.queue);
-        if (queue.account) statement(tx.db, TAKE).run(taker.process, row.key);
-        else statement(tx.db, ANSWER).get(0, "account deleted", row.key);
-        if (!queue.account) return null;
-        const account = openedAccount(tx.vault, queue);
+        const account = openedOr(tx, queue, (why) => statement(tx.db, ANSWER).get(0, why, row.key));
+        if (account === null) return null;
+        statement(tx.db, TAKE).run(taker.process, row.key);
         return { key: row.key, accountKey: row.queue, account, ...reserveOne(tx, queue, taker) };
       });
     },
@@ -76,4 +78,19 @@ export function verificationsAnswered({ db, writer }: Engine): Answering {
         if (row && ok) release(tx.queue(row.queue));
       }),
   };
+}
+
+/** The account with its password; null: `tell` has heard why there is none. */
+function openedOr(tx: Tx, queue: Queue, tell: (why: string) => void): Account | null {
+  if (!queue.account) {
+    tell("account deleted");
+    return null;
+  }
+  try {
+    return openedAccount(tx.vault, queue);
+  } catch (error) {
+    if (!(error instanceof NotOpened)) throw error;
+    tell(`its password in the database cannot be decrypted, post the account again: ${error.message}`);
+    return null;
+  }
 }

@@ -56,6 +56,7 @@ async function start(t: TestContext, files: Record<string, FileAnswer>, options:
     },
     maxBytes: MAX_BYTES,
     timeoutMs,
+    tenantSlots: createSlots({ each: 32, all: 1000 }),
     slots: createSlots({ each, all: 64 }),
     room,
     now: () => clock.ms,
