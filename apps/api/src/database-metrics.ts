@@ -64,6 +64,8 @@ export function createDatabaseMetrics(metrics: Metrics): (facts: DatabaseFacts |
   const processes = metrics.gauge("processes", "Processes alive.", ["kind"]);
   const walBytes = metrics.gauge("wal_bytes", "Size of the write-ahead log.");
   const databaseBytes = metrics.gauge("database_bytes", "Size of the database file.");
+  const diskFreeBytes = metrics.gauge("disk_free_bytes", "Free on the disk of the database.");
+  const active = metrics.gauge("active", "0 while all of the service is suspended.");
   const databaseUp = metrics.gauge("database_up", "1 when the database answered this scrape.");
 
   function show({ counts, stall }: DatabaseFacts): void {
@@ -96,6 +98,8 @@ export function createDatabaseMetrics(metrics: Metrics): (facts: DatabaseFacts |
     for (const [kind, count] of Object.entries(counts.processes)) processes.set({ kind }, count);
     walBytes.set(counts.walBytes);
     databaseBytes.set(counts.databaseBytes);
+    diskFreeBytes.set(counts.diskFreeBytes);
+    active.set(counts.active ? 1 : 0);
   }
 
   function showTenants(tenants: ServiceCounts["tenants"]): void {

@@ -492,6 +492,10 @@ export type ServiceCounts = {
   processes: Record<ProcessKind, number>;
   walBytes: number;
   databaseBytes: number;
+  /** Of the disk that the file is on, for this user. */
+  diskFreeBytes: number;
+  /** False: all of the service is suspended. */
+  active: boolean;
 };
 
 // ---------------------------------------------------------------- housekeeping, in small steps

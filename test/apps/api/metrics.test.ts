@@ -136,6 +136,8 @@ test("beyond 200 accounts the rest shares a label, and sums stay right", async (
     processes: { api: 1, dispatcher: 0, reporter: 0 },
     walBytes: 0,
     databaseBytes: 0,
+    diskFreeBytes: 0,
+    active: true,
   };
   const { text } = await createApiMetrics("0", () => ({ retries: 0, ms: 0 })).scrape({ counts, stall: null });
   const families = familiesOf(text);

@@ -1,4 +1,5 @@
-import { statSync } from "node:fs";
+import { statfsSync, statSync } from "node:fs";
+import { dirname } from "node:path";
 import type { Instant } from "@async-mail/domain/time";
 import type { Database } from "better-sqlite3";
 import type { ProcessKind, ServiceCounts, ServiceStore } from "../store.ts";
@@ -115,6 +116,8 @@ function counts(db: Database, now: Instant): ServiceCounts {
     processes: alive,
     walBytes: sizeOf(`${db.name}-wal`),
     databaseBytes: sizeOf(db.name),
+    diskFreeBytes: freeBytesAt(dirname(db.name)),
+    active: loadService(db).active !== 0,
   };
 }
 
@@ -132,6 +135,11 @@ function oldestDueMs(db: Database, queues: Queue[], now: Instant): number {
   const waiting = queues.filter((queue) => queue.pending > 0);
   const due = waiting.map((queue) => statement<number | null>(db, OLDEST_DUE).pluck().get(queue.key) ?? now.steadyMs);
   return Math.max(0, ...due.map((dueMs) => now.steadyMs - dueMs));
+}
+
+function freeBytesAt(folder: string): number {
+  const { bavail, bsize } = statfsSync(folder);
+  return bavail * bsize;
 }
 
 function sizeOf(path: string): number {
