@@ -4,21 +4,24 @@
  */
 import { existsSync } from "node:fs";
 import { openStore } from "../libs/db/src/sqlite/open.ts";
-import type { Rotation } from "../libs/db/src/store.ts";
+import { type Rotation, StorageBusy, StorageRefused, StorageUnavailable } from "../libs/db/src/store.ts";
 import { bootReading } from "../libs/runtime/src/clock.ts";
 import { type Config, commandConfig } from "../libs/runtime/src/config.ts";
+import { KeyFileError } from "../libs/runtime/src/key-file.ts";
 import { type KeyRing, startKeys } from "../libs/runtime/src/key-ring.ts";
-import { isOperatorsFault } from "../libs/runtime/src/shutdown.ts";
 
 /** What cannot be done as things are; nothing was. */
 class Refused extends Error {}
+
+/** Their sentence says all that an operator needs. */
+const OPERATORS_FAULTS = [Refused, KeyFileError, StorageRefused, StorageUnavailable, StorageBusy];
 
 const config = commandConfig("rotate-key");
 try {
   await rotateKey(config);
 } catch (error) {
-  if (!(error instanceof Refused || isOperatorsFault(error))) throw error;
-  console.error(`rotate-key: ${error.message}`);
+  if (!OPERATORS_FAULTS.some((fault) => error instanceof fault)) throw error;
+  console.error(`rotate-key: ${(error as Error).message}`);
   process.exitCode = 1;
 }
 
@@ -33,7 +36,7 @@ async function rotateKey({ storage, sandbox }: Config): Promise<void> {
   try {
     const before = keys.ids();
     refuseUnlessAnother(keys, before);
-    tell(dbPath, keys, before, await store.rotateKey());
+    tell(storage, keys, before, await store.rotateKey());
   } finally {
     await store.close();
   }
@@ -47,21 +50,30 @@ function refuseUnlessAnother({ configured }: KeyRing, ids: string[]): void {
   );
 }
 
-function tell(dbPath: string, keys: KeyRing, before: string[], { keyId, resealed, unopened, scrubbed }: Rotation) {
-  const old = before.filter((id) => id !== keyId);
+function tell(
+  { dbPath, encryptionKey }: Config["storage"],
+  { file }: KeyRing,
+  before: string[],
+  { keyId, resealed, unopened, scrubbed }: Rotation,
+): void {
+  const old = before.filter((id) => id !== keyId).join(", ");
   const lines = [
     `The secrets in ${dbPath} are encrypted with the key ${keyId} now (${resealed} encrypted anew).`,
-    keys.configured
-      ? `Once all processes were started again without it, the old key (${old.join(", ")}) is no longer needed: remove it from storage.encryption_key (ENCRYPTION_KEY).`
-      : `It is kept in ${keys.file}, alone: keep a copy of that file in another place.`,
-    `A backup of the database from before can only be read with the old key (${old.join(", ")}): keep that with the backup.`,
+    whereKept(encryptionKey, file, old),
+    `A backup of the database from before can only be read with the old key (${old}): keep that with the backup.`,
     scrubbed
       ? "The file was written anew: nothing that the old key had encrypted is left in it."
-      : "What the old key had encrypted may still stand in unused parts of the file, since others were reading it: the reporter writes it anew by itself.",
+      : "What the old key had encrypted may still stand in unused parts of the file, since others were reading it, or the disk has no room for it twice: the reporter writes it anew by itself once it can.",
   ];
   if (unopened > 0)
     lines.push(
-      `${unopened} secrets were left as they are, since they were changed in the file and no key opens them: set those passwords and logins again.`,
+      `${unopened} of them were left as they were, since they were changed in the file and no key opens them: set those passwords and logins again.`,
     );
   console.log(lines.join("\n"));
+}
+
+function whereKept(configured: readonly string[] | null, file: string, old: string): string {
+  if (configured === null) return `It is kept in ${file}, alone: keep a copy of that file in another place.`;
+  if (configured.length === 1) return `It is the configured one; ${file}, with the old key in it, was removed.`;
+  return `The old key (${old}) may be removed from the configuration now (storage.encryption_key, ENCRYPTION_KEY).`;
 }

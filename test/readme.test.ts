@@ -23,7 +23,7 @@ test("the figures of speed in the README and bench/RESULTS.md are those of bench
 test("every script that the documents name exists", () => {
   const { scripts } = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8"));
   for (const [name, text] of Object.entries(documents)) {
-    const named = text.matchAll(/\b(?:npm run|pnpm) (?!install)([a-z:-]+)|\bnpm (start|test)\b/g);
+    const named = text.matchAll(/\b(?:npm run (?:-s )?|pnpm )(?!install)([a-z:-]+)|\bnpm (start|test)\b/g);
     for (const [command, run, short] of named) assert.ok(scripts[run ?? short ?? ""], `${name}: ${command}`);
   }
 });
