@@ -126,14 +126,17 @@ export function createAttachments({ contents, sources, settings, onError }: Atta
     return new Piscina({ filename, workerData: settings, recordTiming: false, ...size }).on("error", onError);
   }
 
-  /** Fetched once more where another dispatcher, or a person, has removed the file in the meantime. */
+  /** Fetched again where another message, another dispatcher or a person has replaced or removed the file in the meantime. */
   async function openedFor(one: DraftAttachment, fetched: Fetched, context: FetchContext): Promise<Opened> {
     const { source, filename } = one;
     if (!fetched.ok || fetched.bytes instanceof Uint8Array) return fetched as Opened;
-    const first = await openedFile(fetched.bytes);
-    if (first !== null || source.kind === "content") return named(filename, first ?? GONE);
-    const again = await bring({ ...one, source }, context);
-    return named(filename, again.ok ? ((await openedFile(again.bytes as CachedFile)) ?? GONE) : again);
+    let file: Fetched = fetched;
+    for (let tries = 0; file.ok && tries < REPLACED_AT_MOST; tries += 1) {
+      const opened = await openedFile(file.bytes as CachedFile);
+      if (opened !== null || source.kind === "content") return named(filename, opened ?? GONE);
+      file = await bring({ ...one, source }, context);
+    }
+    return named(filename, file.ok ? GONE : file);
   }
 
   function unlessStopped<T>(work: Promise<T>): Promise<T> {
@@ -152,6 +155,9 @@ export function createAttachments({ contents, sources, settings, onError }: Atta
     close: async () => await pool?.destroy(),
   };
 }
+
+/** Of a file without a validator, each message that is accepted meanwhile asks for its own, in the place of the one before. */
+const REPLACED_AT_MOST = 10;
 
 const GONE: Failed = failed("it was removed from the cache again and again");
 
