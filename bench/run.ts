@@ -19,6 +19,7 @@ import { drain } from "./parts/drain.ts";
 import { flatness } from "./parts/flatness.ts";
 import { memory } from "./parts/memory.ts";
 import { profile } from "./parts/profile.ts";
+import { tenants } from "./parts/tenants.ts";
 import { urgent } from "./parts/urgent.ts";
 import { isMet, type Part, type Settings, table } from "./support/figures.ts";
 import { machine } from "./support/machine.ts";
@@ -49,6 +50,7 @@ const parts: Record<string, (given: Settings) => Promise<Part>> = {
   dispatchers,
   memory,
   urgent,
+  tenants,
   profile,
 };
 

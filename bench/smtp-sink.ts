@@ -1,7 +1,7 @@
 /**
  * A mail server that takes everything and keeps nothing, in a process of its own, so that it costs whoever measures
- * others next to nothing. Prints its port, and then a line for each message: the octets between DATA and the final dot,
- * when DATA was said (ms since the epoch), and the first recipient.
+ * others next to nothing. Prints its port, and then a line for each connection, and one for each message: the octets
+ * between DATA and the final dot, when DATA was said (ms since the epoch), and the first recipient.
  *
  *     node bench/smtp-sink.ts
  *     node bench/smtp-sink.ts --round-trip 50 --pipelining
@@ -27,6 +27,7 @@ let lines = "";
 
 const server = createServer({ noDelay: true }, (socket) => {
   socket.on("error", () => {}); // whoever hangs up
+  tell("connection");
   const read = session(socket);
   afterRoundTrip(() => socket.write(GREETING));
   socket.on("data", (chunk: Buffer) => afterRoundTrip(() => read(chunk)));

@@ -10,8 +10,8 @@ export type Application = {
   reported(): number;
   /** Resolves when it has acknowledged so many. */
   untilReported(count: number): Promise<void>;
-  /** Posts a body of add-messages; throws unless all of it was queued. */
-  post(api: string, body: string): Promise<void>;
+  /** Posts a body of add-messages, with a tenant's key or the API token; throws unless all of it was queued. */
+  post(api: string, body: string, token?: string): Promise<void>;
   close(): Promise<void>;
 };
 
@@ -48,13 +48,13 @@ export async function startApplication(): Promise<Application> {
         awaited = { count, resolve: done };
         if (reported >= count) done();
       }),
-    async post(api, body) {
+    async post(api, body, token = "test-token") {
       const pool = pools.get(api) ?? new Pool(api, { connections: 64 });
       pools.set(api, pool);
       const { statusCode, body: answer } = await pool.request({
         method: "POST",
         path: "/commands/add-messages",
-        headers: { "content-type": "application/json", "x-api-token": "test-token" },
+        headers: { "content-type": "application/json", "x-api-token": token },
         body,
       });
       const text = await answer.text();

@@ -11,6 +11,8 @@ export type Sink = {
   pid: number;
   /** Called for each message that it took; of Postfix's never. */
   onMessage: (message: Taken) => void;
+  /** Connections so far; of Postfix's unknown. */
+  connections(): number;
   close(): void;
 };
 
@@ -36,14 +38,23 @@ export async function ownSink({ roundTripMs = 0, pipelining = false }: OwnSinkOp
   const args = [program, "--round-trip", String(roundTripMs), ...(pipelining ? ["--pipelining"] : [])];
   const child = started(process.execPath, args);
   let port = 0;
+  let connections = 0;
   let rest = "";
-  const sink: Sink = { name: "bench/smtp-sink.ts", port, pid: child.pid ?? 0, onMessage: () => {}, close };
+  const sink: Sink = {
+    name: "bench/smtp-sink.ts",
+    port,
+    pid: child.pid ?? 0,
+    onMessage: () => {},
+    connections: () => connections,
+    close,
+  };
   child.stdout?.setEncoding("utf8").on("data", (text: string) => {
     const lines = (rest + text).split("\n");
     rest = lines.pop() ?? "";
     for (const line of lines) {
       const [kind, first, dataAt, recipient = ""] = line.split(" ");
       if (kind === "port") port = Number(first);
+      else if (kind === "connection") connections += 1;
       else sink.onMessage({ bytes: Number(first), dataAt: Number(dataAt), recipient });
     }
   });
@@ -66,6 +77,7 @@ async function postfixSink(): Promise<Sink | null> {
     port,
     pid: child.pid ?? 0,
     onMessage: () => {},
+    connections: () => Number.NaN,
     close: () => void child.kill("SIGKILL"),
   };
 }
