@@ -255,7 +255,7 @@ test("pages follow one another by cursor, also while messages come and go", asyn
 
 test("a page of large messages streams too, in memory that does not grow with it", async () => {
   const paging = await startApi();
-  const [COUNT, LIMIT] = [160, 150];
+  const [COUNT, LIMIT] = [320, 300];
   const html = "x".repeat(1_000_000);
   for (let at = 0; at < COUNT; at += 20) {
     await paging.api.addMessages(...Array.from({ length: 20 }, (_, i) => aMessage({ id: `large-${at + i}`, html })));
@@ -274,7 +274,8 @@ test("a page of large messages streams too, in memory that does not grow with it
   assert.equal(page.body.messages.length, LIMIT);
   assert.equal(page.body.ok, true);
   const grown = Math.round((Math.max(stalled, await residentBytes(paging)) - before) / 1e6);
-  assert.ok(grown < 100, `grew by ${grown} MB for a page of ${Math.round(page.text.length / 1e6)} MB`);
+  // What V8 has not collected yet is some 100 MB on a busy machine.
+  assert.ok(grown < 200, `grew by ${grown} MB for a page of ${Math.round(page.text.length / 1e6)} MB`);
   const last = (await paging.api.get(`/messages?limit=${LIMIT}&cursor=${page.body.next_cursor}`)).body;
   assert.equal("next_cursor" in last, false);
   assert.equal(new Set([...idsOf(page.body), ...idsOf(last)]).size, COUNT);
