@@ -4,9 +4,9 @@ import { type Program, startProgram } from "../support/programs.ts";
 
 export type Rotated = { code: number | null; said: string };
 
-/** Begins `npm run rotate-key`, configured as the processes in that folder. */
+/** Begins `mailctl rotate-key`, configured as the processes in that folder. */
 export function startRotating(folder: string, env: Record<string, string> = {}): Program {
-  return startProgram([join(ROOT, "scripts/rotate-key.ts")], {
+  return startProgram([join(ROOT, "apps/mailctl/src/main.ts"), "rotate-key"], {
     cwd: folder,
     env: { PATH: process.env.PATH, HOME: folder, DB_PATH: join(folder, "mail.db"), ...env },
   });

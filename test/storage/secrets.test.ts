@@ -374,10 +374,7 @@ describe("rotation", () => {
     await assertAllWorks(guarded, "old");
     const alone = await rotateKey(folder, { ENCRYPTION_KEY: OLD });
     assert.equal(alone.code, 1);
-    assert.match(
-      alone.said,
-      new RegExp(`^rotate-key: nothing to be done: the configured key, ${idOfKey(OLD)}, .*\\n$`),
-    );
+    assert.match(alone.said, new RegExp(`^mailctl: nothing to be done: the configured key, ${idOfKey(OLD)}, .*\\n$`));
 
     const both = { ENCRYPTION_KEY: `${NEW},${OLD}` };
     await service.restart(both);
@@ -507,7 +504,7 @@ describe("rotation", () => {
     const folder = temporaryFolder();
     const { code, said } = await rotateKey(folder);
     assert.equal(code, 1);
-    assert.match(said, /^rotate-key: storage\.db_path: .*mail\.db is not there: nothing is encrypted yet\n$/);
+    assert.match(said, /^mailctl: storage\.db_path: .*mail\.db is not there: nothing is encrypted yet\n$/);
     assert.equal(existsSync(join(folder, "mail.db")), false);
   });
 });
@@ -535,7 +532,7 @@ async function assertRefused(folder: string, env: Record<string, string>, said: 
   }
   const rotated = await rotateKey(folder, env);
   assert.equal(rotated.code, 1);
-  assert.match(rotated.said, new RegExp(`^rotate-key: ${said.source}.*\\n$`));
+  assert.match(rotated.said, new RegExp(`^mailctl: ${said.source}.*\\n$`));
   assert.deepEqual(files(), before);
 }
 

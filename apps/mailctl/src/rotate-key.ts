@@ -49,15 +49,14 @@ function rotatedText({ dbPath, encryptionKey }: Config["storage"], rotation: Rot
   const lines = [
     `The secrets in ${dbPath} are encrypted with the key ${keyId} now (${resealed} encrypted anew).`,
     whereKept(encryptionKey, `${dbPath}.key`, old),
-    `A backup from before can only be read with the old key (${old}): keep that with the backup.`,
+    `A backup of the database from before can only be read with the old key (${old}): keep that with the backup.`,
+    scrubbed
+      ? "The file was written anew: nothing that the old key had encrypted is left in it."
+      : "What the old key had encrypted may still stand in unused parts of the file, since others were reading it, or the disk has no room for it twice: the reporter writes it anew by itself once it can.",
   ];
-  if (!scrubbed)
-    lines.push(
-      "What the old key had encrypted may still stand in unused parts of the file: the reporter writes it anew by itself.",
-    );
   if (unopened > 0)
     lines.push(
-      `${unopened} of them no key opens, and they were left as they were: set those passwords and logins again.`,
+      `${unopened} of them were left as they were, since they were changed in the file and no key opens them: set those passwords and logins again.`,
     );
   return lines.join("\n");
 }

@@ -44,13 +44,6 @@ export function startConfig(kind: ProcessKind): Config {
   return config;
 }
 
-/** For a command that a person runs: as the processes have it, but told in lines of text. */
-export function commandConfig(name: string): Config {
-  const { config, warnings } = loadOrEnd(name);
-  for (const warning of warnings) process.stderr.write(`${name}: ${warning}\n`);
-  return config;
-}
-
 function loadOrEnd(name: string): LoadedConfig {
   const argv = process.argv.slice(2);
   const loaded = loadOrExplain({ argv, env: process.env, cwd: process.cwd() }, name);
