@@ -2,10 +2,10 @@ import { hostname } from "node:os";
 import type { Inspection } from "@async-mail/db/sqlite/inspect";
 import type { ProcessKind, ProcessRecord } from "@async-mail/db/store";
 import type { Config } from "@async-mail/runtime/config";
+import { listeningUrls } from "@async-mail/runtime/listening";
 import { type Api, createApi } from "../api.ts";
 import { Unreachable } from "../faults.ts";
 import { type Finding, ok, problem, skipped } from "./finding.ts";
-import { listeningPorts } from "./listening-ports.ts";
 
 const WITHOUT: Record<ProcessKind, string> = {
   api: "no api is running: nothing is accepted",
@@ -49,10 +49,10 @@ function nameOf({ kind, pid }: ProcessRecord): string {
 
 async function checkReady(row: ProcessRecord, timeoutMs: number): Promise<Finding> {
   const name = nameOf(row);
-  const ports = row.host === hostname() ? listeningPorts(row.pid) : null;
-  if (ports === null)
-    return skipped(row.kind, `${name} shows life; it was not asked, since its port is not known from here`);
-  const answers = await Promise.all(ports.map((port) => readiness(`http://127.0.0.1:${port}`, timeoutMs)));
+  const urls = row.host === hostname() ? listeningUrls(row.pid) : null;
+  if (urls === null)
+    return skipped(row.kind, `${name} shows life; it was not asked, since its address is not known from here`);
+  const answers = await Promise.all(urls.map((url) => readiness(url, timeoutMs)));
   const answer = answers.find((one) => one !== null) ?? null;
   if (answer === null)
     return problem(row.kind, `${name} shows life, but does not answer`, `look at its log, or start it again`);
