@@ -2,7 +2,7 @@
  * Plays every misbehaviour of a web server and of an S3 server that test/file-faults knows, one after another, against one
  * running service: real processes, real servers, loopback only. Prints what must happen and what happened, how long it
  * took from the API's 200, by how much the dispatcher's memory grew meanwhile at most, and how long a message without
- * attachments needed that was posted beside it. About a minute. With `--write` the table goes into the README.
+ * attachments needed that was posted beside it. About a minute. With `--write` the table goes into docs/faults.md.
  *
  *     npm run bench:file-faults
  *     npm run bench:file-faults -- --write
@@ -18,7 +18,7 @@ import { fileFaultTable, type TableRow, withFileFaultTable } from "../test/file-
 import { forgetLargest, residentSize } from "./resident-size.ts";
 
 const { values: options } = parseArgs({ options: { write: { type: "boolean", default: false } } });
-const README = resolve(import.meta.dirname, "../README.md");
+const DOCUMENT = resolve(import.meta.dirname, "../docs/faults.md");
 
 const stage = await startStage();
 const pid = stage.service.processes.dispatchers[0]?.pid ?? 0;
@@ -30,7 +30,7 @@ const table = fileFaultTable(rows);
 const wrong = rows.filter(({ fault, played }) => differences(fault.expected, played).length > 0);
 console.log(table);
 console.log(`${rows.length} cases, ${wrong.length} of them wrong`);
-if (options.write) writeFileSync(README, withFileFaultTable(readFileSync(README, "utf8"), table));
+if (options.write) writeFileSync(DOCUMENT, withFileFaultTable(readFileSync(DOCUMENT, "utf8"), table));
 process.exitCode = wrong.length === 0 ? 0 : 1;
 
 async function measured(fault: FileFault, id: string): Promise<TableRow> {

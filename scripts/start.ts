@@ -4,7 +4,6 @@ import { resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { environmentNames } from "@async-mail/runtime/settings";
 import { startSandbox } from "../test/sandbox/sandbox.ts";
-import { printer } from "./log-lines.ts";
 import { runProcesses } from "./process-group.ts";
 
 const KINDS = ["api", "dispatcher", "reporter"] as const;
@@ -16,7 +15,7 @@ const options = readOptions();
 
 const configuration = whatConfigures();
 if (configuration === null) process.exitCode = await runSandbox(options.port, resolve(root, options.folder));
-else process.exitCode = await runConfigured(configuration);
+else await runConfigured(configuration);
 
 function readOptions(): { port: number; folder: string } {
   try {
@@ -39,11 +38,9 @@ function whatConfigures(): string | null {
   return existsSync(resolve(root, "config.ini")) ? "config.ini" : null;
 }
 
-async function runConfigured(configuration: string): Promise<number> {
+async function runConfigured(configuration: string): Promise<void> {
   console.error(`Configured by ${configuration}; mail goes where that says. (The sandbox starts only without any.)`);
-  const print = printer(process.stdout);
-  const { ASYNC_MAIL_SANDBOX: _, ...env } = process.env;
-  return runProcesses({ kinds: KINDS, root, env, print, tell: console.error }).ended;
+  await import("./all.ts");
 }
 
 async function runSandbox(port: number, folder: string): Promise<number> {

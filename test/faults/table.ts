@@ -7,17 +7,18 @@ const BEGIN = "<!-- faults: written by `npm run bench:faults -- --write` -->\n";
 const END = "<!-- end of faults -->";
 const LONGEST_QUOTE = 70;
 
-/** The table as the README shows it; `results` by the name of the case. */
+/** The table as docs/faults.md shows it; `results` by the name of the case. */
 export function faultTable(rows: readonly FaultRow[], results: ReadonlyMap<string, CaseResult>): string {
   const lines = rows.map((row) => tableLine([faultCell(row), row.must, happened(row, results)]));
   return [tableLine(["fault", "what must happen", "what happened"]), "| --- | --- | --- |", ...lines, ""].join("\n");
 }
 
-export function withFaultTable(readme: string, table: string): string {
-  const begin = readme.indexOf(BEGIN);
-  const end = readme.indexOf(END);
-  if (begin === -1 || end < begin) throw new Error(`README.md has no lines ${BEGIN.trim()} and ${END}, in this order`);
-  return `${readme.slice(0, begin + BEGIN.length)}\n${table}\n${readme.slice(end)}`;
+export function withFaultTable(text: string, table: string): string {
+  const begin = text.indexOf(BEGIN);
+  const end = text.indexOf(END);
+  if (begin === -1 || end < begin)
+    throw new Error(`docs/faults.md has no lines ${BEGIN.trim()} and ${END}, in this order`);
+  return `${text.slice(0, begin + BEGIN.length)}\n${table}\n${text.slice(end)}`;
 }
 
 /** What the line of a row begins with: its fault, its cases, and what must happen. */

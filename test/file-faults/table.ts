@@ -21,16 +21,17 @@ export type TableRow = {
   grownBytes: number | null;
 };
 
-/** The table as the README shows it. */
+/** The table as docs/faults.md shows it. */
 export function fileFaultTable(rows: readonly TableRow[]): string {
   return [tableLine(HEAD), tableLine(HEAD.map(() => "---")), ...rows.map(rowOf), ""].join("\n");
 }
 
-export function withFileFaultTable(readme: string, table: string): string {
-  const begin = readme.indexOf(BEGIN);
-  const end = readme.indexOf(END);
-  if (begin === -1 || end < begin) throw new Error(`README.md has no lines ${BEGIN.trim()} and ${END}, in this order`);
-  return `${readme.slice(0, begin + BEGIN.length)}\n${table}\n${readme.slice(end)}`;
+export function withFileFaultTable(text: string, table: string): string {
+  const begin = text.indexOf(BEGIN);
+  const end = text.indexOf(END);
+  if (begin === -1 || end < begin)
+    throw new Error(`docs/faults.md has no lines ${BEGIN.trim()} and ${END}, in this order`);
+  return `${text.slice(0, begin + BEGIN.length)}\n${table}\n${text.slice(end)}`;
 }
 
 /** What the line of a case begins with. */

@@ -9,6 +9,7 @@ import { parseArgs } from "node:util";
 import { simpleParser } from "mailparser";
 import { apiClient } from "../support/api-client.ts";
 import { eventually } from "../support/eventually.ts";
+import { freePort } from "../support/free-port.ts";
 import { ROOT, startProcess } from "../support/processes.ts";
 import { type Exit, startProgram } from "../support/programs.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
@@ -131,14 +132,6 @@ function npmStart({ folder, port, env = {} }: { folder: string; port: number; en
     interrupt: () => program.kill("SIGINT"),
     exited: () => program.exited(),
   };
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await new Promise((resolve) => server.once("listening", resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }
 
 /** Has the shell read the line, as it would where it is pasted, and does what curl would: not every machine has one. */
